@@ -14,3 +14,10 @@ export const CATALOGUE: Readonly<Record<DatasetName, Dataset>> = {
 
 /** All datasets, in the document's order. */
 export const DATASETS: readonly Dataset[] = Object.values(CATALOGUE);
+
+/** Every name under which a column of any dataset is headed: a line without one heads no table (P5). */
+export const KNOWN_HEADERS: ReadonlySet<string> = new Set(
+  DATASETS.flatMap(({ columns }) =>
+    columns.flatMap(({ header, aliases }) => [header, ...(aliases ?? [])]),
+  ),
+);

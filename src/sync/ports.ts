@@ -1,6 +1,12 @@
 import type { Clock } from '../core/clock.ts';
-import type { Dataset } from '../core/dataset.ts';
+import type { FeedCoverage } from '../core/coverage.ts';
+import type { Dataset, FeedName } from '../core/dataset.ts';
+import type { ErrorCode, SyncError } from '../core/errors.ts';
 import type { Interval } from '../core/interval.ts';
+import type { MergeCounts, Receipt } from '../core/receipt.ts';
+import type { Header } from '../core/table/header.ts';
+import type { Reject, Row } from '../core/table/row.ts';
+import type { OpenRequest } from '../core/work.ts';
 
 /** What to download: one window of one feed. */
 export interface DownloadRequest {
@@ -73,9 +79,157 @@ export interface RequestPacer {
   reserve(): Promise<number>;
 }
 
+/** A feed as its row stands; times and durations in milliseconds. */
+export interface Feed extends FeedName, FeedCoverage {
+  readonly id: number;
+  readonly areaCode: string | null;
+  /** Whether both the organisation and the feed are enabled and the feed is not paused. */
+  readonly active: boolean;
+  /** Interval between synchronisations; null: the service's own. */
+  readonly every: number | null;
+  readonly nextDueAt: number;
+  readonly consecutiveFailures: number;
+  readonly lastErrorCode: ErrorCode | null;
+}
+
+/** What woke a run. */
+export type Trigger = 'schedule' | 'request' | 'import' | 'push' | 'cli';
+
+/** What a run is about to do. */
+export interface RunStart {
+  readonly trigger: Trigger;
+  readonly requestId: number | null;
+  readonly window: Interval;
+  readonly requested: Interval;
+}
+
+/** What is known of a run's download. */
+export interface DownloadFacts {
+  readonly seq: string | null;
+  readonly httpStatus: number | null;
+  /** Length of the decoded body. */
+  readonly bytes: number;
+  /** SHA-256 (hex) of the decoded body. */
+  readonly sha256: string | null;
+  /** Platform's clock less ours, in seconds. */
+  readonly clockSkew: number | null;
+}
+
+/** How the rows of a window are merged. */
+export interface MergeOptions {
+  /** End of what they cover: what each row's `synced_through` becomes (design invariant 4). */
+  readonly syncedThrough: number;
+  /** Whether older content may overwrite newer. */
+  readonly force: boolean;
+}
+
+/** What a merge did. */
+export interface Merged {
+  readonly counts: MergeCounts;
+  readonly flagged: number;
+  /** Earlier lines of a key that differed from the one that was kept; some of them, if there are many. */
+  readonly superseded: readonly Reject[];
+}
+
+/** What is committed together with a window's rows. */
+export interface WindowCommit {
+  /** What is covered now; its end is never past the platform's clock less the settle time. */
+  readonly window: Interval;
+  readonly receipt: Receipt;
+  readonly facts: DownloadFacts;
+  readonly rejects: readonly Reject[];
+  readonly nextDueAt: number;
+  /** Requests of which nothing remains. */
+  readonly finishedRequests: readonly number[];
+}
+
+/** A feed held by its lock: one transaction on one connection, for one window (design invariant 5). */
+export interface FeedClaim {
+  /** The feed as it stands under the lock. */
+  readonly feed: Feed;
+  /** Its open requests, oldest first. */
+  readonly requests: readonly OpenRequest[];
+  /** Postgres's clock when the lock was taken. */
+  readonly databaseNow: number;
+  /** Records the run as `running`, visible to all at once; answers its id. */
+  start(run: RunStart): Promise<number>;
+  /** Takes the rows into the connection's staging table. */
+  stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void>;
+  /** Counts what a merge of the staged rows would do, without doing it; duplicates are taken out. */
+  classify(options: MergeOptions): Promise<Merged>;
+  /** Merges what `classify` has counted. */
+  merge(options: MergeOptions): Promise<void>;
+  /** Commits rows, rejects, receipt, coverage and the next due time together. */
+  commit(commit: WindowCommit): Promise<void>;
+  /** Commits that there is nothing to load now. */
+  settle(nextDueAt: number, finishedRequests: readonly number[]): Promise<void>;
+  /** Gives the feed up without a trace of the transaction; harmless after a commit. */
+  release(): Promise<void>;
+}
+
+/** A failed run, recorded apart from its own transaction. */
+export interface RunFailure {
+  readonly runId: number;
+  readonly feed: Feed;
+  readonly error: SyncError;
+  readonly facts: DownloadFacts;
+  readonly lines: number;
+  readonly rejected: number;
+  readonly rejects: readonly Reject[];
+  /** When the feed is tried again; null leaves feed and schedule as they are. */
+  readonly nextDueAt: number | null;
+}
+
+/** The feeds and their ledgers. */
+export interface FeedStore {
+  /** The feed of that name, or null if there is none. */
+  find(name: FeedName): Promise<Feed | null>;
+  /** Active feeds that are due, the longest due first. */
+  due(now: number, limit: number): Promise<readonly FeedName[]>;
+  /**
+   * Takes a feed's lock; null if another holds it (with `wait`: waits for it).
+   *
+   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts a wait
+   */
+  claim(feedId: number, wait: boolean, signal: AbortSignal): Promise<FeedClaim | null>;
+  /** Closes a run as `failed` or `interrupted` and backs its feed off. */
+  recordFailure(failure: RunFailure): Promise<void>;
+  /** Organisations that have feeds of their own. */
+  orgCodes(): Promise<ReadonlySet<string>>;
+  /** Ends backends whose run shows no life, and closes the runs of those that are gone. */
+  reap(): Promise<number>;
+}
+
+/** Whether the platform may be asked: after a refusal of all, one caller at a time may `probe`. */
+export type Gate = 'open' | 'probe' | 'closed';
+
+/** What all processes know of the platform together. */
+export interface PlatformState {
+  /** Whether the queue may go on, waits, or may be probed now. */
+  gate(now: number): Promise<Gate>;
+  /** Claims the probe that is due; true for one caller, then for none for a while. */
+  takeProbe(now: number): Promise<boolean>;
+  /** Makes the whole queue wait; answers true to the one who closed it first. */
+  block(error: SyncError, now: number): Promise<boolean>;
+  /** Lets the queue go on; answers true if it had been waiting. */
+  unblock(): Promise<boolean>;
+  /** Platform's clock less ours in milliseconds, as last seen; 0 before the first answer. */
+  clockSkew(): Promise<number>;
+  /** Notes the platform's clock less ours, in milliseconds. */
+  noteClockSkew(skew: number): Promise<void>;
+}
+
 /** What every use case may rely on. */
 export interface Surroundings {
   readonly clock: Clock;
   /** A number in `[0, 1)`; handed in, so that tests can choose it. */
   readonly random: () => number;
+  readonly log: SyncLog;
+}
+
+/** Where events go: a constant message and its facts; never a secret or personal data. */
+export interface SyncLog {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
 }

@@ -1,0 +1,153 @@
+import { createHash, type Hash } from 'node:crypto';
+import { TextDecoder } from 'node:util';
+import type { Charset } from './charset.ts';
+import type { Reject, RejectReason } from './row.ts';
+
+/** The longest line that is read, in bytes (P6). */
+export const LONGEST_LINE = 64 * 1024;
+
+/** How much of a refused line is kept for people, in characters. */
+const KEPT_CHARACTERS = 64 * 1024;
+
+const LF = 0x0a;
+
+/** A line that the screen took out, before its number is known. */
+export type Screened = Omit<Reject, 'lineNo' | 'rowKey'>;
+
+/**
+ * Cuts bytes into whole lines and decodes them, so that a parser behind it sees only clean text.
+ *
+ * A line that holds a NUL or bytes invalid in the charset, or is longer than 64 KiB, is taken out
+ * and leaves a placeholder line in its place: `\0` and a number, for `takenOut` (P6). A NUL can not
+ * come from anywhere else, and the count of lines stays right. Memory is bounded by one line.
+ */
+export class LineScreen {
+  readonly #charset: Charset;
+  readonly #decoder: TextDecoder;
+  #rest: Buffer = Buffer.alloc(0);
+  readonly #screened = new Map<number, Screened>();
+  #placeholders = 0;
+  #overlong: { hash: Hash; head: Buffer } | null = null;
+
+  constructor(charset: Charset) {
+    this.#charset = charset;
+    // ignoreBOM keeps a BOM in the text: only the header's is one, and that is cut by its reader.
+    this.#decoder = new TextDecoder(charset, { fatal: true, ignoreBOM: true });
+  }
+
+  /** Takes bytes and gives the text of all lines that they complete. */
+  push(chunk: Buffer): string {
+    let bytes = chunk;
+    let text = '';
+    if (this.#overlong) {
+      const end = bytes.indexOf(LF);
+      this.#overlong.hash.update(end < 0 ? bytes : bytes.subarray(0, end));
+      if (end < 0) return '';
+      text = `${this.#finishOverlong()}\n`;
+      bytes = bytes.subarray(end + 1);
+    }
+    const whole = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    const end = whole.lastIndexOf(LF) + 1;
+    const rest = whole.subarray(end);
+    text += this.#decodeLines(whole.subarray(0, end));
+    if (rest.length > LONGEST_LINE) {
+      this.#overlong = {
+        hash: createHash('sha256').update(rest),
+        head: Buffer.from(rest.subarray(0, KEPT_CHARACTERS)),
+      };
+      this.#rest = Buffer.alloc(0);
+    } else {
+      // A copy, since a view would keep the whole chunk alive.
+      this.#rest = Buffer.from(rest);
+    }
+    return text;
+  }
+
+  /** Gives the text of a last line without line end. */
+  end(): string {
+    if (this.#overlong) return this.#finishOverlong();
+    const rest = this.#rest;
+    this.#rest = Buffer.alloc(0);
+    return rest.length === 0 ? '' : this.#decodeLine(rest);
+  }
+
+  /** The line that was taken out where one of these fields stands, if it was; answers once. */
+  takenOut(fields: readonly string[]): Screened | null {
+    if (this.#screened.size === 0) return null;
+    const mark = fields.find((field) => field.includes('\0'));
+    if (mark === undefined) return null;
+    const number = Number(/\0(\d+)/.exec(mark)?.[1]);
+    const screened = this.#screened.get(number) ?? null;
+    this.#screened.delete(number);
+    return screened;
+  }
+
+  #decodeLines(block: Buffer): string {
+    if (block.length === 0) return '';
+    if (!block.includes(0) && !hasOverlongLine(block)) {
+      try {
+        return this.#decoder.decode(block);
+      } catch {
+        // Some line is invalid: find out which.
+      }
+    }
+    let text = '';
+    for (let start = 0; start < block.length; ) {
+      const end = block.indexOf(LF, start);
+      text += `${this.#decodeLine(block.subarray(start, end))}\n`;
+      start = end + 1;
+    }
+    return text;
+  }
+
+  #decodeLine(line: Buffer): string {
+    if (line.length > LONGEST_LINE) return this.#takeOut('too_long', line);
+    if (line.includes(0)) return this.#takeOut('nul', line);
+    try {
+      return this.#decoder.decode(line);
+    } catch {
+      return this.#takeOut('encoding', line);
+    }
+  }
+
+  #finishOverlong(): string {
+    const { hash, head } = this.#overlong!;
+    this.#overlong = null;
+    return this.#placeholder({
+      reason: 'too_long',
+      hash: hash.digest('hex'),
+      line: this.#legible(head),
+    });
+  }
+
+  #takeOut(reason: RejectReason, line: Buffer): string {
+    const hash = createHash('sha256').update(line).digest('hex');
+    return this.#placeholder({ reason, hash, line: this.#legible(line) });
+  }
+
+  #placeholder(screened: Screened): string {
+    const number = this.#placeholders++;
+    this.#screened.set(number, screened);
+    return `\0${number}`;
+  }
+
+  #legible(line: Buffer): string {
+    return legible(new TextDecoder(this.#charset).decode(line));
+  }
+}
+
+/** A line as it may be stored and shown: NULs made visible, the end of an endless one cut off. */
+export function legible(line: string): string {
+  return line.slice(0, KEPT_CHARACTERS).replaceAll('\0', '\u2400');
+}
+
+/** Leaps from line end to line end, no further apart than the longest line: cheap where all are short. */
+function hasOverlongLine(block: Buffer): boolean {
+  let start = 0;
+  while (block.length - start > LONGEST_LINE) {
+    const end = block.lastIndexOf(LF, start + LONGEST_LINE);
+    if (end < start) return true;
+    start = end + 1;
+  }
+  return false;
+}

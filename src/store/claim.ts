@@ -1,0 +1,203 @@
+import type pg from 'pg';
+import type { PoolClient } from 'pg';
+import type { Dataset } from '../core/dataset.ts';
+import { InterruptedError } from '../core/errors.ts';
+import type { Header } from '../core/table/header.ts';
+import type { Row } from '../core/table/row.ts';
+import type { OpenRequest } from '../core/work.ts';
+import { CATALOGUE } from '../datasets/catalogue.ts';
+import type {
+  Feed,
+  FeedClaim,
+  Merged,
+  MergeOptions,
+  RunStart,
+  WindowCommit,
+} from '../sync/ports.ts';
+import { databaseError } from './database-error.ts';
+import { openRequests, readClaimedFeed } from './feeds.ts';
+import { classifyStaged, mergeStaged, planFor } from './load-window.ts';
+import { resolveRejects, storeRejects } from './rejects.ts';
+import { FEED_LOCK, finishRequests, finishRun, startRun } from './runs.ts';
+import { prepareStaging, stageRows, stagingTable } from './staging.ts';
+import { toTimestamp } from './time.ts';
+
+/** What a claim needs besides its own connection. */
+export interface ClaimSurroundings {
+  /** Short statements outside the run's transaction. */
+  readonly pool: pg.Pool;
+  /** Told which run starts and ends, so that a heartbeat can show life for it. */
+  readonly running: Set<number>;
+}
+
+/** What `take` has found out. */
+interface Held {
+  readonly feed: Feed;
+  readonly requests: readonly OpenRequest[];
+  readonly databaseNow: number;
+  readonly backendPid: number;
+  readonly signal: AbortSignal;
+  readonly stopCancelling: () => void;
+}
+
+/** A feed held by its advisory lock: one transaction on one connection (design invariant 5). */
+export class PostgresClaim implements FeedClaim {
+  readonly feed: Feed;
+  readonly requests: readonly OpenRequest[];
+  readonly databaseNow: number;
+  readonly #client: PoolClient;
+  readonly #surroundings: ClaimSurroundings;
+  readonly #backendPid: number;
+  readonly #dataset: Dataset;
+  readonly #signal: AbortSignal;
+  readonly #stopCancelling: () => void;
+  #runId: number | null = null;
+  #header: Header | null = null;
+  #merged: (Merged & { readonly advanced: number }) | null = null;
+  #open = true;
+
+  private constructor(client: PoolClient, surroundings: ClaimSurroundings, held: Held) {
+    this.#client = client;
+    this.#signal = held.signal;
+    this.#stopCancelling = held.stopCancelling;
+    this.#surroundings = surroundings;
+    this.feed = held.feed;
+    this.requests = held.requests;
+    this.databaseNow = held.databaseNow;
+    this.#backendPid = held.backendPid;
+    this.#dataset = CATALOGUE[held.feed.dataset];
+  }
+
+  /**
+   * Takes a feed's lock on a connection of its own; null if another holds it (with `wait`: waits).
+   *
+   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts
+   */
+  static async take(
+    client: PoolClient,
+    feedId: number,
+    wait: boolean,
+    signal: AbortSignal,
+    surroundings: ClaimSurroundings,
+  ): Promise<PostgresClaim | null> {
+    const stopCancelling = cancelOnAbort(client, surroundings.pool, signal);
+    try {
+      for (const dataset of Object.values(CATALOGUE)) await prepareStaging(client, dataset);
+      await client.query('begin');
+      const { rows } = await client.query<{ held: boolean; now: number; pid: number }>(
+        `select ${wait ? 'pg_advisory_xact_lock($1, $2) is not null' : 'pg_try_advisory_xact_lock($1, $2)'} as held,
+          (extract(epoch from clock_timestamp()) * 1000)::float8 as now, pg_backend_pid() as pid`,
+        [FEED_LOCK, feedId],
+      );
+      const { held, now, pid } = rows[0]!;
+      if (!held) {
+        stopCancelling();
+        await client.query('rollback');
+        client.release();
+        return null;
+      }
+      const feed = await readClaimedFeed(client, feedId);
+      const requests = await openRequests(client, feedId);
+      const state = { feed, requests, databaseNow: now, backendPid: pid, signal, stopCancelling };
+      return new PostgresClaim(client, surroundings, state);
+    } catch (error) {
+      stopCancelling();
+      client.release(true);
+      throw signal.aborted ? new InterruptedError() : databaseError(error);
+    }
+  }
+
+  async start(run: RunStart): Promise<number> {
+    this.#runId = await this.#guard(() =>
+      startRun(this.#surroundings.pool, this.feed, run, this.#backendPid),
+    );
+    this.#surroundings.running.add(this.#runId);
+    return this.#runId;
+  }
+
+  async stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void> {
+    this.#header = header;
+    await this.#guard(async () => {
+      const count = await stageRows(this.#client, this.#dataset, header, rows);
+      await planFor(this.#client, count);
+    });
+  }
+
+  async classify(options: MergeOptions): Promise<Merged> {
+    this.#merged = await this.#guard(() =>
+      classifyStaged(this.#client, this.#dataset, this.#header!, options),
+    );
+    return this.#merged;
+  }
+
+  async merge(options: MergeOptions): Promise<void> {
+    const { counts, advanced } = this.#merged!;
+    const plan = { ...options, runId: this.#runId!, counts, advanced };
+    await this.#guard(() => mergeStaged(this.#client, this.#dataset, this.#header!, plan));
+  }
+
+  async commit(commit: WindowCommit): Promise<void> {
+    await this.#guard(async () => {
+      await resolveRejects(this.#client, {
+        feedId: this.feed.id,
+        runId: this.#runId!,
+        stage: stagingTable(this.#dataset),
+        key: this.#dataset.key,
+        windowTo: toTimestamp(commit.window.to),
+      });
+      await storeRejects(this.#client, this.feed.id, this.#runId!, commit.rejects);
+      await finishRun(this.#client, this.#runId!, this.feed.id, commit);
+      await this.#client.query('commit');
+    });
+    this.#close(false);
+  }
+
+  async settle(nextDueAt: number, finishedRequests: readonly number[]): Promise<void> {
+    await this.#guard(async () => {
+      await finishRequests(this.#client, finishedRequests);
+      await this.#client.query('update vcc.feed set next_due_at = $2 where id = $1', [
+        this.feed.id,
+        toTimestamp(nextDueAt),
+      ]);
+      await this.#client.query('commit');
+    });
+    this.#close(false);
+  }
+
+  async release(): Promise<void> {
+    if (!this.#open) return;
+    try {
+      await this.#client.query('rollback');
+      this.#close(false);
+    } catch {
+      // The connection is lost, and with it transaction and lock.
+      this.#close(true);
+    }
+  }
+
+  #close(broken: boolean): void {
+    this.#open = false;
+    this.#stopCancelling();
+    if (this.#runId !== null) this.#surroundings.running.delete(this.#runId);
+    this.#client.release(broken);
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#signal.aborted ? new InterruptedError() : databaseError(error);
+    }
+  }
+}
+
+/** Cancels the statement in hand when the signal aborts: a wait for a lock or a long merge would else go on. */
+function cancelOnAbort(client: PoolClient, pool: pg.Pool, signal: AbortSignal): () => void {
+  const { processID } = client as PoolClient & { processID?: number | null };
+  const cancel = () => {
+    pool.query('select pg_cancel_backend($1)', [processID]).catch(() => {});
+  };
+  if (signal.aborted) cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  return () => signal.removeEventListener('abort', cancel);
+}

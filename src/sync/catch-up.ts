@@ -1,0 +1,197 @@
+import { cover } from '../core/coverage.ts';
+import type { FeedName } from '../core/dataset.ts';
+import {
+  describeError,
+  type ErrorMeaning,
+  RETRYABLE,
+  type SyncError,
+  toSyncError,
+} from '../core/errors.ts';
+import { backoff, halvings, nextSlot } from '../core/schedule.ts';
+import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
+import type { Feed, FeedClaim, Gate, Trigger } from './ports.ts';
+import {
+  type Decisions,
+  type SyncWorld,
+  subjectOf,
+  syncWindow,
+  type WindowOutcome,
+} from './sync-window.ts';
+
+/** How one turn with a feed ended. */
+export type CatchUpOutcome =
+  /** Everything that could be had has been loaded. */
+  | 'caught-up'
+  /** There was nothing to load. */
+  | 'nothing-to-do'
+  /** The time slice is used up; the feed is due again at once. */
+  | 'sliced'
+  /** Another process holds the feed. */
+  | 'busy'
+  /** Someone else has served it meanwhile, or it is paused or disabled. */
+  | 'not-due'
+  /** The queue waits as a whole until the platform accepts us again. */
+  | 'held'
+  | 'unknown';
+
+/** How a feed is caught up. */
+export interface CatchUpOptions {
+  readonly trigger: Trigger;
+  /** Run even if the feed is not due, and stay with it until it is caught up. */
+  readonly regardless?: boolean;
+  /** Wait for a feed that another process holds. */
+  readonly wait?: boolean;
+  /** Told of each committed window. */
+  readonly onWindow?: (outcome: WindowOutcome) => void;
+}
+
+/**
+ * Loads a feed's windows one after another until it is caught up or its time slice is used up
+ * (design section 3).
+ *
+ * @throws SyncError why a window failed; the failure has been recorded and the feed backed off
+ */
+export async function catchUp(
+  world: SyncWorld,
+  name: FeedName,
+  options: CatchUpOptions,
+  signal: AbortSignal,
+): Promise<CatchUpOutcome> {
+  const feed = await world.feeds.find(name);
+  if (!feed) return 'unknown';
+  const gate = await world.platformState.gate(world.clock());
+  const held = gate === 'closed' || (gate === 'probe' && !(await takeProbe(world)));
+  if (held && !options.regardless) return 'held';
+  const sliceEnd = world.clock() + world.settings.slice;
+  for (;;) {
+    const turn = await takeTurn(world, feed, options, signal);
+    if (turn === 'caught-up' || turn === 'loaded') await reopen(world, gate);
+    if (turn !== 'loaded') return turn;
+    if (!options.regardless && world.clock() >= sliceEnd) return 'sliced';
+  }
+}
+
+/** A feed that went through shows that the platform accepts us again. */
+async function reopen(world: SyncWorld, gate: Gate): Promise<void> {
+  if (gate !== 'open' && (await world.platformState.unblock())) {
+    world.log.info({}, 'the platform accepts us again, the queue goes on');
+  }
+}
+
+function takeProbe(world: SyncWorld): Promise<boolean> {
+  return world.platformState.takeProbe(world.clock());
+}
+
+/** Claims the feed for one window; `loaded` if there may be more. */
+async function takeTurn(
+  world: SyncWorld,
+  { id }: Feed,
+  options: CatchUpOptions,
+  signal: AbortSignal,
+): Promise<CatchUpOutcome | 'loaded'> {
+  const claim = await world.feeds.claim(id, options.wait ?? false, signal);
+  if (!claim) return 'busy';
+  try {
+    const { feed } = claim;
+    if (!options.regardless && !(feed.active && feed.nextDueAt <= world.clock())) return 'not-due';
+    const skew = await world.platformState.clockSkew();
+    const now = world.clock() + skew;
+    const work = nextWork(workState(claim), world.settings, now);
+    if (!work) {
+      const finished = finishedRequests(claim.requests, now).map((request) => request.id);
+      const left = claim.requests.length > finished.length;
+      await claim.settle(left ? world.clock() : slotAfter(world, feed), finished);
+      return 'nothing-to-do';
+    }
+    const task = { work, trigger: options.trigger, now };
+    const outcome = await syncWindow(world, claim, task, decide(world), signal);
+    const { dataset, orgCode: org } = feed;
+    world.log.info({ dataset, org, run: outcome.runId, ...outcome.receipt }, 'window loaded');
+    options.onWindow?.(outcome);
+    return outcome.more ? 'loaded' : 'caught-up';
+  } catch (cause) {
+    throw await reportFailed(world, claim.feed, toSyncError(cause));
+  } finally {
+    await claim.release();
+  }
+}
+
+function workState(claim: FeedClaim): WorkState {
+  const { since, coverage, consecutiveFailures, lastErrorCode } = claim.feed;
+  const meanings: Readonly<Record<string, ErrorMeaning>> = RETRYABLE;
+  const shrinks = lastErrorCode !== null && meanings[lastErrorCode]?.shrinks === true;
+  return {
+    since,
+    coverage,
+    requests: claim.requests,
+    halvings: halvings(consecutiveFailures, shrinks),
+  };
+}
+
+function slotAfter(world: SyncWorld, feed: Feed): number {
+  return nextSlot(feed.id, feed.every ?? world.settings.every, world.clock());
+}
+
+/** When a feed is due next, by what its run has covered or why it failed (design invariant 6). */
+function decide(world: SyncWorld): Decisions {
+  const { settings } = world;
+  return {
+    // `now` is the time at which the window was chosen: what has passed since is for the next slot,
+    // or a slow feed would never be caught up.
+    afterCommit(claim, { work, now }, covered) {
+      const { feed } = claim;
+      const requests = claim.requests.map(
+        (request): OpenRequest =>
+          request.id === work.request?.id
+            ? { ...request, done: cover(request.done, covered), failures: 0 }
+            : request,
+      );
+      const finished = finishedRequests(requests, now).map((request) => request.id);
+      const open = requests.filter((request) => !finished.includes(request.id));
+      const state: WorkState = {
+        since: feed.since ?? covered.from,
+        coverage: cover(feed.coverage, covered),
+        requests: open,
+        halvings: 0,
+      };
+      // A request that fails again and again is tried once a slot, it does not keep the feed busy.
+      const fresh = open.filter((request) => request.failures === 0);
+      // A window that the platform's clock cut short is not continued before time has passed.
+      const more =
+        covered.to === work.window.to &&
+        nextWork({ ...state, requests: fresh }, settings, now) !== null;
+      return {
+        more,
+        nextDueAt: more || fresh.length > 0 ? world.clock() : slotAfter(world, feed),
+        finishedRequests: finished,
+      };
+    },
+    afterFailure(claim, { request }, error) {
+      if (error.meaning.pace === 'none' || error.meaning.pace === 'hold') return null;
+      const limits = { base: settings.retryBase, max: settings.retryMax };
+      const failures = request?.failures ?? claim.feed.consecutiveFailures;
+      const next = world.clock() + backoff(error, failures + 1, limits, world.random());
+      // A request that can not be had must not hold up what the feed owes every slot.
+      return request ? Math.min(next, slotAfter(world, claim.feed)) : next;
+    },
+  };
+}
+
+/** Logs a failure once; a refusal of our credentials makes the whole queue wait. */
+async function reportFailed(world: SyncWorld, feed: Feed, error: SyncError): Promise<SyncError> {
+  const { dataset, orgCode: org } = feed;
+  const facts = { code: error.code, error: describeError(error, subjectOf(feed)) };
+  if (error.meaning.pace === 'hold') {
+    if (await world.platformState.block(error, world.clock())) {
+      world.log.error(
+        { code: error.code, error: describeError(error) },
+        'the queue waits as a whole',
+      );
+    }
+  } else if (error.meaning.pace === 'none') {
+    world.log.info({ dataset, org, ...facts }, 'window given back');
+  } else {
+    world.log.warn({ dataset, org, ...facts }, 'window failed');
+  }
+  return error;
+}

@@ -1,0 +1,21 @@
+import type { FeedName } from '../core/dataset.ts';
+import type { SyncWorld } from './sync-window.ts';
+
+/** Most feeds that one tick wakes; the rest follows with the next. */
+const FEEDS_PER_TICK = 5_000;
+
+/** What planning needs of the world. */
+export type PlanWorld = Pick<SyncWorld, 'feeds' | 'platformState' | 'clock' | 'log'>;
+
+/**
+ * Finds the feeds to wake now: those that are due, or a single one as a probe while the platform
+ * refuses us. Runs without a sign of life are ended first, so that their feeds can go on.
+ */
+export async function planTick(world: PlanWorld): Promise<readonly FeedName[]> {
+  const ended = await world.feeds.reap();
+  if (ended > 0) world.log.warn({ ended }, 'ended runs without a sign of life');
+  const now = world.clock();
+  const gate = await world.platformState.gate(now);
+  if (gate === 'closed') return [];
+  return world.feeds.due(now, gate === 'probe' ? 1 : FEEDS_PER_TICK);
+}
