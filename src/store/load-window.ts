@@ -113,8 +113,8 @@ async function removeDuplicates(
         returning a.*, ${row('a')} is distinct from ${row('b')} as differs
       )
       select (select count(*) from gone) as duplicate,
-        (select json_agg(some) from (
-          select * from gone where differs order by line_no limit ${KEPT_SUPERSEDED}) as some) as superseded`,
+        (select json_agg(early) from (
+          select * from gone where differs order by line_no limit ${KEPT_SUPERSEDED}) as early) as superseded`,
   );
   const { duplicate, superseded } = rows[0]!;
   return {

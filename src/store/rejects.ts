@@ -22,7 +22,7 @@ export async function storeRejects(
       select $1, $2, line_no, reason, row_key, line_hash, line,
         case when reason = 'superseded' then now() end, case when reason = 'superseded' then $2::bigint end
       from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-        as some (line_no, reason, row_key, line_hash, line)
+        as refused (line_no, reason, row_key, line_hash, line)
       on conflict (feed_id, line_hash) do update set run_id = excluded.run_id, line_no = excluded.line_no,
         reason = excluded.reason, row_key = excluded.row_key, line = excluded.line, last_seen = now(),
         resolved_at = excluded.resolved_at, resolved_by_run = excluded.resolved_by_run`,

@@ -13,6 +13,9 @@ export interface StoreOptions {
   readonly onError?: (code: string) => void;
 }
 
+/** Advisory lock of work that must not run twice at once. */
+const EXCLUSIVE_LOCK = 0x7665;
+
 /** Postgres as the service uses it: pools, feeds and their heartbeat. */
 export class Store {
   /** Short statements. */
@@ -54,6 +57,29 @@ export class Store {
       orgCodes: () => guard(orgCodesWithFeeds(pool)),
       reap: () => guard(reapRuns(pool)),
     };
+  }
+
+  /** The database's name, which tells installations apart that share one Redis. */
+  async databaseName(): Promise<string> {
+    const { rows } = await this.pool.query<{ name: string }>('select current_database() as name');
+    return rows[0]!.name;
+  }
+
+  /** Runs work of which only one may be under way, in all processes on this database. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query('select pg_advisory_xact_lock($1)', [EXCLUSIVE_LOCK]);
+      const result = await work();
+      await client.query('commit');
+      client.release();
+      return result;
+    } catch (error) {
+      // The lock goes with the connection.
+      client.release(true);
+      throw error;
+    }
   }
 
   /** Ends the heartbeat and all connections; runs must have ended before. */

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Job } from 'bullmq';
+import type { FeedName } from '../core/dataset.ts';
+import { describeError, FatalError, InterruptedError, toSyncError } from '../core/errors.ts';
+import type { QueueBackend } from './backend.ts';
+import { readSyncJob, SYNC_QUEUE, type SyncJob } from './sync-job.ts';
+
+/** What the worker needs of the world. */
+export interface SyncWorkerOptions {
+  readonly backend: QueueBackend;
+  readonly concurrency: number;
+  /**
+   * Catches a feed up and answers how that ended.
+   *
+   * @param regardless true for a job that a person retried in the dashboard: it runs though not due
+   */
+  readonly run: (feed: FeedName, regardless: boolean, signal: AbortSignal) => Promise<string>;
+}
+
+/** A worker that runs. */
+export interface SyncWorker {
+  /**
+   * Takes no new job and waits for those in hand; after `grace` milliseconds they are interrupted and
+   * given back.
+   */
+  close(grace: number): Promise<void>;
+}
+
+/** Starts taking jobs; each wakes one feed. */
+export async function startWorker({
+  backend,
+  concurrency,
+  run,
+}: SyncWorkerOptions): Promise<SyncWorker> {
+  const stopping = new AbortController();
+  const worker = backend.worker<SyncJob, string>(
+    SYNC_QUEUE,
+    async (job) => {
+      const feed = readSyncJob(job.data);
+      if (!feed) {
+        throw legible(new FatalError('CONFIG', 'the job names no dataset and orgCode'));
+      }
+      try {
+        return await run(feed, isRetriedByHand(job), stopping.signal);
+      } catch (error) {
+        // Given back: the feed is still due, so the planner wakes it again.
+        if (error instanceof InterruptedError) return 'interrupted';
+        throw legible(error);
+      }
+    },
+    { concurrency },
+  );
+  await worker.waitUntilReady();
+  return {
+    async close(grace) {
+      const closed = worker.close();
+      const timer = new AbortController();
+      const expired = sleep(grace, undefined, { signal: timer.signal }).catch(() => {});
+      await Promise.race([closed, expired]);
+      timer.abort();
+      stopping.abort();
+      await closed;
+    },
+  };
+}
+
+/** Only a finished job has attempts behind it: stalled ones are not counted. */
+function isRetriedByHand(job: Job): boolean {
+  return job.attemptsMade > 0;
+}
+
+/** What the dashboard shows of a failure: our own words, no stack, no NUL (Postgres refuses it). */
+function legible(error: unknown): Error {
+  const failure = new Error(describeError(toSyncError(error)).replaceAll('\0', '').slice(0, 2000));
+  failure.stack = failure.message;
+  return failure;
+}

@@ -1,0 +1,105 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import type pg from 'pg';
+import { toSyncError } from '../core/errors.ts';
+import type { QueueBackend } from '../queue/backend.ts';
+import { SYNC_QUEUE } from '../queue/sync-job.ts';
+import { databaseError } from '../store/database-error.ts';
+import { assertSchema } from '../store/migrate.ts';
+import type { SyncLog } from '../sync/ports.ts';
+import type { SyncWorld } from '../sync/sync-window.ts';
+import { renderStatusPage } from './status-page.ts';
+import { readStatus } from '../store/ledgers.ts';
+
+/** What the web role needs of the world. */
+export interface WebOptions {
+  readonly world: SyncWorld;
+  readonly pool: pg.Pool;
+  readonly backend: QueueBackend;
+  readonly settings: { readonly WEB_HOST: string; readonly WEB_PORT: number };
+  readonly log: SyncLog;
+}
+
+/** The web role, listening. */
+export interface Web {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** How long a readiness check may take, in milliseconds. */
+const CHECK_LIMIT = 5_000;
+
+/** Starts serving on the host and port of the settings; port 0 takes any free one. */
+export async function startWeb(options: WebOptions): Promise<Web> {
+  const app = buildApp(options);
+  const url = await app.listen({ host: options.settings.WEB_HOST, port: options.settings.WEB_PORT });
+  return { url, close: () => app.close() };
+}
+
+/** Builds the web application without listening, so that tests can inject requests. */
+export function buildApp({ world, pool, backend }: WebOptions): FastifyInstance {
+  const app = Fastify({ forceCloseConnections: true });
+  const queue = backend.queue(SYNC_QUEUE);
+  app.addHook('onClose', () => queue.close());
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+    });
+    // A page of a stranger could else read this one through a host name of its own (DNS rebinding).
+    if (!isOwnHost(request.hostname)) {
+      return reply.code(421).type('text/plain').send('this address is served on loopback only\n');
+    }
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    const { code } = toSyncError(error);
+    return reply.code(503).type('text/plain').send(`${code}: the page can not be shown now\n`);
+  });
+
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const missing = await findMissing([
+      ['database and schema', () => assertSchema(pool)],
+      ['queue', () => queue.getJobCounts('waiting')],
+    ]);
+    return reply.code(missing.length === 0 ? 200 : 503).send({
+      status: missing.length === 0 ? 'ready' : 'not ready',
+      missing,
+    });
+  });
+  app.get('/', async (_request, reply) => {
+    const now = world.clock();
+    const status = await readStatus(pool, world.settings, now);
+    return reply.type('text/html; charset=utf-8').send(renderStatusPage(status, now));
+  });
+  return app;
+}
+
+function isOwnHost(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '');
+  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+}
+
+type Check = readonly [name: string, check: () => Promise<unknown>];
+
+/** Which checks fail or do not answer in time, with the reason. */
+async function findMissing(checks: readonly Check[]): Promise<{ part: string; reason: string }[]> {
+  const results = await Promise.all(
+    checks.map(async ([part, check]) => {
+      let timer: NodeJS.Timeout | undefined;
+      const limit = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => reject(new Error('no answer in time')), CHECK_LIMIT);
+      });
+      try {
+        await Promise.race([check(), limit]);
+        return [];
+      } catch (error) {
+        return [{ part, reason: databaseError(error).message }];
+      } finally {
+        clearTimeout(timer);
+      }
+    }),
+  );
+  return results.flat();
+}

@@ -1,0 +1,97 @@
+import type { Settings } from './config.ts';
+import type { Clock } from './core/clock.ts';
+import type { Logger } from './logger.ts';
+import { openPlatformState, openRequestPacer } from './store/platform-state.ts';
+import { openTokenStore } from './store/session-tokens.ts';
+import { Store } from './store/store.ts';
+import type { Progress, SyncWorld } from './sync/sync-window.ts';
+import { createClient, type VccClient } from './vcc/client.ts';
+
+/** Database and platform, wired together: what every role and the foreground sync stand on. */
+export interface World {
+  readonly store: Store;
+  readonly client: VccClient;
+  readonly sync: SyncWorld;
+  /** Cuts the platform's connections, then closes the database's; runs must have ended. */
+  close(): Promise<void>;
+}
+
+/** What a world may be given besides its settings. */
+export interface WorldOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  /** The time; by default this machine's. */
+  readonly clock?: Clock;
+  /** Told how downloads come along. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Wires database and platform; nothing is connected before it is used. */
+export function openWorld({ settings, log, clock = Date.now, onProgress }: WorldOptions): World {
+  const store = new Store(settings.DATABASE_URL, {
+    runs: settings.SYNC_CONCURRENCY,
+    onError: (code) => log.warn({ code }, 'database connection lost'),
+  });
+  const appId = settings.VCC_APP_ID;
+  const rate = settings.VCC_MAX_RPS;
+  const client = createClient(clientSettings(settings), {
+    tokens: openTokenStore(store.pool),
+    pacer: rate === null ? null : openRequestPacer(store.pool, appId, rate),
+    clock,
+    log: (level, message, facts) => log[level](facts, message),
+  });
+  const sync: SyncWorld = {
+    platform: client,
+    platformState: openPlatformState(store.pool, appId),
+    feeds: store.feeds,
+    clock,
+    random: Math.random,
+    log,
+    settings: syncSettings(settings),
+    ...(onProgress ? { onProgress } : {}),
+  };
+  return {
+    store,
+    client,
+    sync,
+    async close() {
+      await client.close();
+      await store.close();
+    },
+  };
+}
+
+function clientSettings(settings: Settings): Parameters<typeof createClient>[0] {
+  return {
+    baseUrl: settings.VCC_BASE_URL,
+    appId: settings.VCC_APP_ID,
+    baseKey: settings.VCC_BASE_KEY,
+    seqCode: settings.VCC_SEQ_CODE,
+    signRequests: settings.VCC_SIGN_REQUESTS,
+    signSecret: settings.VCC_SIGN_SECRET,
+    responseSign: settings.VCC_RESPONSE_SIGN,
+    successCodes: settings.VCC_SUCCESS_CODES,
+    tokenCodes: settings.VCC_TOKEN_CODES,
+    charset: settings.VCC_CHARSET,
+    allowUnframed: settings.VCC_ALLOW_UNFRAMED,
+    connectTimeout: settings.VCC_CONNECT_TIMEOUT,
+    idleTimeout: settings.VCC_IDLE_TIMEOUT,
+    totalTimeout: settings.VCC_TOTAL_TIMEOUT,
+    maxBody: settings.VCC_MAX_BODY,
+  };
+}
+
+function syncSettings(settings: Settings): SyncWorld['settings'] {
+  return {
+    overlap: settings.SYNC_OVERLAP,
+    settle: settings.SYNC_SETTLE,
+    maxWindow: settings.SYNC_MAX_WINDOW,
+    every: settings.SYNC_EVERY,
+    slice: settings.SYNC_SLICE,
+    retryBase: settings.SYNC_RETRY_BASE,
+    retryMax: settings.SYNC_RETRY_MAX,
+    charset: settings.VCC_CHARSET,
+    quotes: settings.VCC_TABLE_QUOTES,
+    otherOrgs: settings.SYNC_OTHER_ORGS,
+  };
+}
