@@ -1,0 +1,218 @@
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { HOUR, MINUTE } from '../../src/core/china-time.ts';
+import { openBackend, type QueueBackend } from '../../src/queue/backend.ts';
+import { type Planner, startPlanner } from '../../src/queue/planner.ts';
+import { SYNC_QUEUE, type SyncJob, syncJobOptions } from '../../src/queue/sync-job.ts';
+import { type SyncWorker, startWorker } from '../../src/queue/worker.ts';
+import { catchUp } from '../../src/sync/catch-up.ts';
+import { planTick } from '../../src/sync/plan.ts';
+import { eventually } from '../support/eventually.ts';
+import { useRedis } from '../support/redis.ts';
+import { type Harness, openHarness } from '../support/sync-harness.ts';
+
+const redis = useRedis();
+
+/** Milliseconds between ticks: tests need not wait for ten seconds. */
+const TICK = 250;
+
+/** A planner and workers as a process has them, on a harness's clock. */
+async function startProcess(h: Harness, backend: QueueBackend): Promise<() => Promise<void>> {
+  const planner: Planner = await startPlanner({
+    backend,
+    tick: TICK,
+    plan: () => planTick(h.sync),
+    exclusively: (work) => h.store.exclusively(work),
+    log: h.log,
+  });
+  const worker: SyncWorker = await startWorker({
+    backend,
+    concurrency: 4,
+    run: (feed, regardless, signal) =>
+      catchUp(h.sync, feed, { trigger: 'schedule', regardless }, signal),
+  });
+  return async () => {
+    await planner.close();
+    await worker.close(10_000);
+  };
+}
+
+function suite(kind: 'redis' | 'postgres') {
+  let h: Harness;
+  let stops: (() => Promise<void>)[];
+
+  beforeEach(async () => {
+    const orgs = [
+      { code: 'WJ0105', name: '吴江' },
+      { code: 'NJ0101', name: '南京' },
+    ];
+    h = await openHarness({ world: { orgs, subscribersPerOrg: 20 }, runs: 8 });
+    await h.addOrgs(['WJ0105', 'NJ0101']);
+    stops = [];
+  });
+
+  afterEach(async () => {
+    for (const stop of stops.reverse()) await stop();
+    await h.close();
+  });
+
+  /** One process's connections to the queue; closed with the test. */
+  async function openQueue(): Promise<QueueBackend> {
+    const backend = openBackend({
+      redisUrl: kind === 'redis' ? redis.url : null,
+      databaseUrl: h.databaseUrl,
+      namespace: redis.prefix + (await h.store.databaseName()),
+      onError: () => {},
+    });
+    stops.push(() => backend.close());
+    return backend;
+  }
+
+  async function start(processes: number): Promise<void> {
+    for (let count = 0; count < processes; count += 1) {
+      stops.push(await startProcess(h, await openQueue()));
+    }
+  }
+
+  async function expectInStep(): Promise<void> {
+    const [row] = await h.query<{ due: number }>(
+      'select count(*)::int as due from vcc.feed where next_due_at <= $1',
+      [new Date(h.now)],
+    );
+    expect(row!.due).toBe(0);
+  }
+
+  it('wakes every feed that is due and brings it into step, again and again', async () => {
+    await start(1);
+    await eventually(expectInStep, { within: 20_000 });
+    await h.expectEqual();
+    for (let round = 0; round < 3; round += 1) {
+      h.world.change(20, h.now + MINUTE);
+      h.now += 20 * MINUTE;
+      await eventually(expectInStep, { within: 20_000 });
+      await h.expectEqual();
+    }
+  });
+
+  it('shares the work among several planners and workers, and never loads a feed twice at once', async () => {
+    await start(3);
+    await eventually(expectInStep, { within: 20_000 });
+    await h.expectEqual();
+    expect(h.simulator.maxConcurrentPerFeed).toBe(1);
+    const twice = await h.query(
+      'select feed_id, window_from from vcc.run group by 1, 2 having count(*) > 1',
+    );
+    expect(twice).toEqual([]);
+  });
+
+  it('shows a failed run in words without a stack, and runs it again by hand though it is not due', async () => {
+    h.simulator.refuse('WJ0105', 'meters');
+    await start(1);
+    const queue = (await openQueue()).queue<SyncJob>(SYNC_QUEUE);
+    stops.push(() => queue.close());
+    const failed = await eventually(
+      async () => {
+        const [job] = await queue.getFailed();
+        expect(job).toBeDefined();
+        return job!;
+      },
+      { within: 20_000 },
+    );
+    expect(failed.failedReason).toMatch(/^PLATFORM_ERROR: .*; read the code and message/);
+    expect(failed.stacktrace.join('\n')).not.toMatch(/\.ts:\d+|\n {4}at /);
+    h.simulator.allow('WJ0105', 'meters');
+    await failed.retry();
+    await eventually(() => h.expectEqual(['meters']), { within: 20_000 });
+  });
+
+  it('fails a job whose data name no feed, and leaves the rest alone', async () => {
+    await start(1);
+    const queue = (await openQueue()).queue<object>(SYNC_QUEUE);
+    stops.push(() => queue.close());
+    const job = await queue.add('sync', { dataset: 'gas' }, { attempts: 1 });
+    await eventually(async () => expect(await job.getState()).toBe('failed'), { within: 20_000 });
+    await eventually(expectInStep, { within: 20_000 });
+  });
+
+  it('queues a feed once, however often it is added', async () => {
+    const queue = (await openQueue()).queue<SyncJob>(SYNC_QUEUE);
+    stops.push(() => queue.close());
+    const feed: SyncJob = { dataset: 'meters', orgCode: 'WJ0105' };
+    for (let count = 0; count < 5; count += 1) await queue.add('sync', feed, syncJobOptions(feed));
+    expect(await queue.getWaitingCount()).toBe(1);
+  });
+
+  it('gives the window in hand back when it must stop before it is done', async () => {
+    const { platform } = h.sync;
+    let reached = () => {};
+    const inHand = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const world = {
+      ...h.sync,
+      platform: {
+        async download(...[request, signal]: Parameters<typeof platform.download>) {
+          reached();
+          await once(signal, 'abort');
+          return platform.download(request, signal);
+        },
+      },
+    };
+    const backend = await openQueue();
+    const worker = await startWorker({
+      backend,
+      concurrency: 1,
+      run: (feed, regardless, signal) =>
+        catchUp(world, feed, { trigger: 'schedule', regardless }, signal),
+    });
+    const queue = backend.queue<SyncJob>(SYNC_QUEUE);
+    stops.push(() => queue.close());
+    const feed: SyncJob = { dataset: 'meters', orgCode: 'WJ0105' };
+    await queue.add('sync', feed, syncJobOptions(feed));
+    await inHand;
+    await worker.close(50);
+    const runs = await h.query('select status, error_code from vcc.run');
+    expect(runs).toEqual([{ status: 'interrupted', error_code: 'INTERRUPTED' }]);
+    const [state] = await h.query<{ failures: number; due: boolean }>(
+      `select consecutive_failures as failures, next_due_at <= $1 as due from vcc.feed
+        where dataset = 'meters' and org_code = 'WJ0105'`,
+      [new Date(h.now)],
+    );
+    expect(state).toEqual({ failures: 0, due: true });
+  });
+
+  if (kind === 'redis') {
+    it('loses nothing with Redis: a request survives and runs once, the scheduler comes back', async () => {
+      await start(2);
+      await eventually(expectInStep, { within: 20_000 });
+      await h.query(
+        `insert into vcc.request (feed_id, kind, during, requested_by)
+          select id, 'resync', tstzrange($1, $2), 'test' from vcc.feed where dataset = 'meters' and org_code = 'WJ0105'`,
+        [new Date(h.now - 3 * HOUR), new Date(h.now - 2 * HOUR)],
+      );
+      const client = new Redis(inject('redisUrl')!);
+      const keys = await client.keys(`vcc-sync:${redis.prefix}*`);
+      await client.del(keys);
+      client.disconnect();
+      await h.query(
+        `update vcc.feed set next_due_at = $1 where dataset = 'meters' and org_code = 'WJ0105'`,
+        [new Date(h.now)],
+      );
+      await eventually(
+        async () => {
+          const [open] = await h.query<{ open: number }>(
+            'select count(*)::int as open from vcc.request where finished_at is null',
+          );
+          expect(open!.open).toBe(0);
+        },
+        { within: 20_000 },
+      );
+      const runs = await h.query('select status from vcc.run where request_id is not null');
+      expect(runs).toEqual([{ status: 'done' }]);
+    });
+  }
+}
+
+redis.describe('the queue on Redis', () => suite('redis'));
+describe('the queue on Postgres', () => suite('postgres'));
