@@ -4,11 +4,11 @@ import { toSyncError } from '../core/errors.ts';
 import type { QueueBackend } from '../queue/backend.ts';
 import { SYNC_QUEUE } from '../queue/sync-job.ts';
 import { databaseError } from '../store/database-error.ts';
+import { readStatus } from '../store/ledgers.ts';
 import { assertSchema } from '../store/migrate.ts';
 import type { SyncLog } from '../sync/ports.ts';
 import type { SyncWorld } from '../sync/sync-window.ts';
 import { renderStatusPage } from './status-page.ts';
-import { readStatus } from '../store/ledgers.ts';
 
 /** What the web role needs of the world. */
 export interface WebOptions {
@@ -31,7 +31,10 @@ const CHECK_LIMIT = 5_000;
 /** Starts serving on the host and port of the settings; port 0 takes any free one. */
 export async function startWeb(options: WebOptions): Promise<Web> {
   const app = buildApp(options);
-  const url = await app.listen({ host: options.settings.WEB_HOST, port: options.settings.WEB_PORT });
+  const url = await app.listen({
+    host: options.settings.WEB_HOST,
+    port: options.settings.WEB_PORT,
+  });
   return { url, close: () => app.close() };
 }
 
@@ -42,7 +45,8 @@ export function buildApp({ world, pool, backend }: WebOptions): FastifyInstance 
   app.addHook('onClose', () => queue.close());
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({
-      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      'content-security-policy':
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',

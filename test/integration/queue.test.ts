@@ -120,7 +120,7 @@ function suite(kind: 'redis' | 'postgres') {
       { within: 20_000 },
     );
     expect(failed.failedReason).toMatch(/^PLATFORM_ERROR: .*; read the code and message/);
-    expect(failed.stacktrace.join('\n')).not.toMatch(/\.ts:\d+|\n {4}at /);
+    expect((failed.stacktrace ?? []).join('\n')).not.toMatch(/\.ts:\d+|\n {4}at /);
     h.simulator.allow('WJ0105', 'meters');
     await failed.retry();
     await eventually(() => h.expectEqual(['meters']), { within: 20_000 });
