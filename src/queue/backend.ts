@@ -39,6 +39,11 @@ const WATCH = { lockDuration: 60_000, stalledInterval: 15_000, maxStalledCount: 
 /** Connections that the queue may hold in Postgres; each worker keeps one of them to listen. */
 const POSTGRES_CONNECTIONS = 10;
 
+/** Begins all Redis keys of an installation. */
+export function keyPrefix(namespace: string): string {
+  return `vcc-sync:${namespace}`;
+}
+
 /** Opens BullMQ on Redis, or on Postgres where no Redis is set. */
 export function openBackend(options: BackendOptions): QueueBackend {
   return options.redisUrl === null ? onPostgres(options) : onRedis(options, options.redisUrl);
@@ -47,7 +52,7 @@ export function openBackend(options: BackendOptions): QueueBackend {
 function onRedis({ namespace, onError }: BackendOptions, redisUrl: string): QueueBackend {
   const connection = new Redis(redisUrl, { maxRetriesPerRequest: null });
   connection.on('error', (error) => onError({ queue: 'connection', code: codeOf(error) }));
-  const shared = { connection, prefix: `vcc-sync:${namespace}` };
+  const shared = { connection, prefix: keyPrefix(namespace) };
   return {
     kind: 'redis',
     queue: <T>(name: string) => watched(new Queue<T>(name, shared), name, onError),

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { HOUR, MINUTE } from '../../src/core/china-time.ts';
-import { openBackend, type QueueBackend } from '../../src/queue/backend.ts';
+import { keyPrefix, openBackend, type QueueBackend } from '../../src/queue/backend.ts';
 import { type Planner, startPlanner } from '../../src/queue/planner.ts';
 import { SYNC_QUEUE, type SyncJob, syncJobOptions } from '../../src/queue/sync-job.ts';
 import { type SyncWorker, startWorker } from '../../src/queue/worker.ts';
@@ -62,7 +62,7 @@ function suite(kind: 'redis' | 'postgres') {
     const backend = openBackend({
       redisUrl: kind === 'redis' ? redis.url : null,
       databaseUrl: h.databaseUrl,
-      namespace: redis.prefix + (await h.store.databaseName()),
+      namespace: await h.store.databaseName(),
       onError: () => {},
     });
     stops.push(() => backend.close());
@@ -192,7 +192,7 @@ function suite(kind: 'redis' | 'postgres') {
         [new Date(h.now - 3 * HOUR), new Date(h.now - 2 * HOUR)],
       );
       const client = new Redis(inject('redisUrl')!);
-      const keys = await client.keys(`vcc-sync:${redis.prefix}*`);
+      const keys = await client.keys(`${keyPrefix(await h.store.databaseName())}*`);
       await client.del(keys);
       client.disconnect();
       await h.query(

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
+import { keyPrefix } from '../../src/queue/backend.ts';
 import { openPool } from '../../src/store/pool.ts';
 import { databaseUrl } from './database-names.ts';
+import { deleteKeys, openRedis } from './redis-service.ts';
 
 /** A database of a test file's own; `url` and `pool` can be read once `beforeAll` hooks run. */
 export interface TestDatabase {
@@ -11,14 +13,20 @@ export interface TestDatabase {
   readonly pool: pg.Pool;
 }
 
-/** Makes a migrated database, cloned from the run's template; `drop` also ends its connections. */
+/**
+ * Makes a migrated database, cloned from the run's template; `drop` also ends its connections and
+ * deletes the keys of its queue in Redis.
+ */
 export async function createDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
   const name = `${inject('runPrefix')}_${randomBytes(4).toString('hex')}`;
   const template = inject('templateDatabase');
   await clone(name, template);
   return {
     url: databaseUrl(inject('postgresUrl'), name),
-    drop: () => administer(`drop database if exists ${name} with (force)`),
+    async drop() {
+      await administer(`drop database if exists ${name} with (force)`);
+      await forgetQueue(name);
+    },
   };
 }
 
@@ -48,6 +56,17 @@ export function useDatabase(): TestDatabase {
       return started(pool);
     },
   };
+}
+
+async function forgetQueue(name: string): Promise<void> {
+  const url = inject('redisUrl');
+  if (!url) return;
+  const redis = openRedis(url);
+  try {
+    await deleteKeys(redis, keyPrefix(name));
+  } finally {
+    redis.disconnect();
+  }
 }
 
 const CLONE_LIMIT_MS = 30_000;

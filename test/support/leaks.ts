@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { keyPrefix } from '../../src/queue/backend.ts';
 import { databasesOf } from './database-names.ts';
 import { deleteKeys, keysOf, openRedis } from './redis-service.ts';
 
@@ -35,8 +36,8 @@ async function dropDatabases(url: string, runPrefix: string): Promise<string[]> 
 async function dropKeys(url: string, runPrefix: string): Promise<string[]> {
   const redis = openRedis(url);
   try {
-    const keys = await keysOf(redis, runPrefix);
-    await deleteKeys(redis, runPrefix);
+    const keys = await keysOf(redis, keyPrefix(runPrefix));
+    await deleteKeys(redis, keyPrefix(runPrefix));
     return keys;
   } finally {
     redis.disconnect();

@@ -1,0 +1,89 @@
+import { CommanderError } from 'commander';
+import pg from 'pg';
+import { readSettings } from '../config.ts';
+import { describeError, FatalError, toSyncError } from '../core/errors.ts';
+import { databaseError } from '../store/database-error.ts';
+
+/** Exit code of a command: done, failed, or wrong usage or settings. */
+export type ExitCode = 0 | 1 | 2;
+
+/** A failure whose message says all that an operator needs. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+}
+
+/**
+ * Says on stderr what went wrong, in one line (wrong settings: one each), and tells the exit code.
+ *
+ * A stack is added at `LOG_LEVEL` debug or trace alone.
+ */
+export function reportFailure(error: unknown): ExitCode {
+  if (error instanceof CommanderError) {
+    // Commander has said it already; help and version are no failures.
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  process.stderr.write(`${describeFailure(error)}\n`);
+  if (isDebugging() && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return error instanceof FatalError && error.code === 'CONFIG' ? 2 : 1;
+}
+
+/** One line for an operator; it never quotes what a database or the platform said. */
+export function describeFailure(error: unknown): string {
+  if (error instanceof CommandFailure) return error.message;
+  // Its message says what is wrong; "correct what the message lists" would add nothing.
+  if (error instanceof FatalError && error.code === 'CONFIG') {
+    return `CONFIG: ${error.message.trimEnd()}`;
+  }
+  const known = error instanceof pg.DatabaseError ? databaseError(error) : toSyncError(error);
+  const hint = known.code === 'INTERNAL' ? '; LOG_LEVEL=debug shows more' : '';
+  return `${describeError(known)}${hint}`;
+}
+
+function isDebugging(): boolean {
+  try {
+    return ['debug', 'trace'].includes(readSettings(process.env, ['LOG_LEVEL']).LOG_LEVEL);
+  } catch {
+    return false;
+  }
+}
+
+/** What the codes of a failed connection mean; others are shown as they are. */
+const CONNECTION_FAULTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was cut',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host name could not be looked up',
+  EHOSTUNREACH: 'there is no way to that host',
+  ENETUNREACH: 'there is no way to that network',
+  ETIMEDOUT: 'there was no answer in time',
+  '28P01': 'user or password is wrong',
+  '28000': 'the server does not let this user in',
+  '3D000': 'there is no such database',
+  '42501': 'this user lacks the rights',
+  '53300': 'the server has no connection left',
+  '57P03': 'the server is starting or stopping',
+};
+
+/**
+ * Says that a database can not be used: host, port, database and why, but neither user nor password.
+ *
+ * @example "DATABASE_BUSY: the database vcc at db.example:5432 can not be reached: nothing listens there (ECONNREFUSED); check DATABASE_URL and the server"
+ */
+export function databaseFailure(databaseUrl: string, error: unknown): CommandFailure {
+  const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
+  const timeout = /timeout/i.test(message) ? 'ETIMEDOUT' : undefined;
+  const known = code ?? timeout;
+  const why = known ? `${CONNECTION_FAULTS[known] ?? 'it failed'} (${known})` : 'it failed';
+  return new CommandFailure(
+    `DATABASE_BUSY: ${describeDatabase(databaseUrl)} can not be reached: ${why}; check DATABASE_URL and the server`,
+  );
+}
+
+/** Names a database without user and password. */
+export function describeDatabase(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  const host = url.searchParams.get('host') ?? (decodeURIComponent(url.hostname) || 'localhost');
+  const port = url.searchParams.get('port') ?? (url.port || '5432');
+  const name = decodeURIComponent(url.pathname.slice(1)) || 'of the default name';
+  return `the database ${name} at ${host}:${port}`;
+}

@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import { DATABASE_SETTINGS } from '../config.ts';
+import type { Gap } from '../core/coverage.ts';
+import { readStatus, type StatusRow } from '../store/ledgers.ts';
+import { type DatabaseSurroundings, run } from './action.ts';
+import { type LedgerOptions, ledgerCommand, readFilter } from './ledger.ts';
+import { chinaTime, duration, isoTime, type Listing, printRows, range, seconds } from './output.ts';
+
+/** A gap with its feed. */
+interface GapRow extends Gap {
+  readonly feed: StatusRow;
+}
+
+/** Adds `gaps`: what the feeds lack of what was promised. */
+export function registerGaps(program: Command): void {
+  ledgerCommand(program, 'gaps', 'list what is missing of the source time that was promised')
+    .addHelpText(
+      'after',
+      [
+        '\nTimes are China time. An open gap can still be had from the platform until the time shown; a',
+        'running service fetches it by itself. An expired gap can only be closed by vcc-sync import.',
+      ].join('\n'),
+    )
+    .action(run(DATABASE_SETTINGS, showGaps));
+}
+
+async function showGaps(
+  { settings, out, openDatabase }: DatabaseSurroundings,
+  options: LedgerOptions,
+): Promise<0> {
+  const pool = await openDatabase();
+  const filter = await readFilter(pool, options);
+  const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
+  const { feeds } = await readStatus(pool, wanted, Date.now(), filter);
+  const rows = feeds.flatMap((feed) => feed.gaps.map((gap): GapRow => ({ ...gap, feed })));
+  printRows(rows, GAPS, { json: options.json, out });
+  return 0;
+}
+
+const GAPS: Listing<GapRow> = {
+  empty: 'no gaps',
+  columns: [
+    { title: 'ORG', text: ({ feed }) => feed.orgCode },
+    { title: 'DATASET', text: ({ feed }) => feed.dataset },
+    { title: 'GAP', text: ({ state }) => state },
+    { title: 'FROM', text: ({ from }) => chinaTime(from) },
+    { title: 'TO', text: ({ to }) => chinaTime(to) },
+    { title: 'LENGTH', text: ({ from, to }) => duration(to - from), right: true },
+    { title: 'RECOVERABLE UNTIL', text: (gap) => chinaTime(gap.recoverableUntil) },
+  ],
+  record: ({ feed, ...gap }) => ({
+    feed_id: feed.feedId,
+    org_code: feed.orgCode,
+    dataset: feed.dataset,
+    state: gap.state,
+    during: range(gap),
+    length: seconds(gap.to - gap.from),
+    recoverable_until: isoTime(gap.recoverableUntil),
+  }),
+};

@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { DATABASE_SETTINGS } from '../config.ts';
+import { assertSchema, migrate } from '../store/migrate.ts';
+import { run } from './action.ts';
+
+/** Adds `migrate`: brings the schema up to date. */
+export function registerMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .description("create the database's tables, or bring them up to date; twice is harmless")
+    .action(
+      run(DATABASE_SETTINGS, async ({ settings, out, openDatabase }) => {
+        const pool = await openDatabase({ schema: false });
+        const applied = await migrate(settings.DATABASE_URL).catch(async (error) => {
+          // A database of a newer release is what the migrator can not explain well.
+          await assertNotNewer(() => assertSchema(pool));
+          throw error;
+        });
+        for (const name of applied) out.line(`applied ${name}`);
+        if (applied.length === 0) out.line('the schema is up to date');
+        return 0;
+      }),
+    );
+}
+
+async function assertNotNewer(check: () => Promise<void>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('newer than this release')) throw error;
+  }
+}

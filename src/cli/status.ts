@@ -1,0 +1,161 @@
+import type { Command } from 'commander';
+import { DATABASE_SETTINGS, readSettings } from '../config.ts';
+import type { Gap } from '../core/coverage.ts';
+import { span } from '../core/interval.ts';
+import {
+  type LastRun,
+  type PlatformBlock,
+  readStatus,
+  type Status,
+  type StatusRow,
+} from '../store/ledgers.ts';
+import { type DatabaseSurroundings, run } from './action.ts';
+import { type LedgerOptions, ledgerCommand, readFilter } from './ledger.ts';
+import {
+  chinaTime,
+  count,
+  duration,
+  isoTime,
+  type Json,
+  type Listing,
+  printRows,
+  range,
+  seconds,
+} from './output.ts';
+
+/** Adds `status`: how every feed stands. */
+export function registerStatus(program: Command): void {
+  ledgerCommand(
+    program,
+    'status',
+    'show how every feed stands: state, complete through, lag, gaps, last run, last error',
+  )
+    .addHelpText(
+      'after',
+      [
+        '\nTimes are China time. Rows are inserted/updated/unchanged/stale in the last run.',
+        '\nStates:',
+        '  in step   nothing lacks but the newest interval or two',
+        '  late      behind, but without a hole; a running service will catch up',
+        '  failing   the last run failed; it is tried again with growing distance',
+        '  gap       a hole in what was promised: vcc-sync gaps shows it',
+        '  running   a run is under way',
+        '  new       nothing has been loaded yet',
+        '  paused    vcc-sync feed resume lets it go on',
+        '  disabled  vcc-sync org enable, or org add --datasets, lets it go on',
+      ].join('\n'),
+    )
+    .action(run(DATABASE_SETTINGS, showStatus));
+}
+
+async function showStatus(
+  { settings, out, openDatabase }: DatabaseSurroundings,
+  options: LedgerOptions,
+): Promise<0> {
+  const pool = await openDatabase();
+  const filter = await readFilter(pool, options);
+  const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
+  const status = await readStatus(pool, wanted, Date.now(), { ...filter, appId: readAppId() });
+  // In JSON each row says it.
+  if (status.blocked && !options.json) out.line(blockedLine(status.blocked, status.now));
+  printRows(status.feeds, listing(status), { json: options.json, out });
+  return 0;
+}
+
+/** The application whose dealings with the platform count, where it is known: looking needs no credentials. */
+function readAppId(): string | undefined {
+  try {
+    return readSettings(process.env, ['VCC_APP_ID']).VCC_APP_ID;
+  } catch {
+    return undefined;
+  }
+}
+
+function blockedLine(block: PlatformBlock, now: number): string {
+  const since = `since ${chinaTime(block.blockedSince)} (${duration(now - block.blockedSince)})`;
+  return `The queue waits as a whole ${since}, next try ${chinaTime(block.probeAt)}: ${block.errorMessage ?? block.errorCode ?? 'no reason recorded'}`;
+}
+
+function listing({ blocked }: Status): Listing<StatusRow> {
+  return {
+    empty: 'no feeds to show; vcc-sync org add CODE adds an organisation',
+    columns: [
+      { title: 'ORG', text: ({ orgCode }) => orgCode },
+      { title: 'DATASET', text: ({ dataset }) => dataset },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'COMPLETE THROUGH', text: (row) => chinaTime(row.completeThrough) },
+      { title: 'WATERMARK', text: (row) => chinaTime(row.watermark) },
+      { title: 'LAG', text: ({ lag }) => duration(lag), right: true },
+      { title: 'OPEN GAPS', text: ({ gaps }) => gapSpan(gaps, 'open'), right: true },
+      { title: 'EXPIRED GAPS', text: ({ gaps }) => gapSpan(gaps, 'expired'), right: true },
+      { title: 'HOLDS', text: holds },
+      { title: 'LAST RUN', text: ({ lastRun }) => describeRun(lastRun) },
+      { title: 'ROWS', text: ({ lastRun }) => rowsOf(lastRun) },
+      { title: 'FAILURES', text: (row) => String(row.consecutiveFailures), right: true },
+      { title: 'LAST ERROR', text: describeLastError },
+    ],
+    record: (row) => ({ ...record(row), blocked_since: isoTime(blocked?.blockedSince ?? null) }),
+  };
+}
+
+function gapSpan(gaps: readonly Gap[], state: Gap['state']): string {
+  const total = span(gaps.filter((gap) => gap.state === state));
+  return total === 0 ? '-' : duration(total);
+}
+
+/** Without a full extract there are only changes here (P7). */
+function holds({ since, baselineAt }: StatusRow): string {
+  if (baselineAt !== null) return `all, full as of ${chinaTime(baselineAt)}`;
+  return since === null ? '-' : `changes since ${chinaTime(since)}`;
+}
+
+function describeRun(last: LastRun | null): string {
+  return last ? `#${last.id} ${last.status} ${chinaTime(last.finishedAt ?? last.startedAt)}` : '-';
+}
+
+function rowsOf(last: LastRun | null): string {
+  if (last?.status !== 'done') return '-';
+  return [last.inserted, last.updated, last.unchanged, last.stale].map(count).join('/');
+}
+
+function describeLastError({ lastErrorCode, lastError }: StatusRow): string {
+  return lastErrorCode === null ? '-' : `${lastErrorCode}: ${lastError ?? ''}`;
+}
+
+function record(row: StatusRow): { readonly [name: string]: Json } {
+  return {
+    feed_id: row.feedId,
+    org_code: row.orgCode,
+    name: row.orgName,
+    dataset: row.dataset,
+    state: row.state,
+    enabled: row.enabled,
+    paused: row.paused,
+    every: seconds(row.every),
+    since: isoTime(row.since),
+    baseline_at: isoTime(row.baselineAt),
+    complete_through: isoTime(row.completeThrough),
+    watermark: isoTime(row.watermark),
+    lag: seconds(row.lag),
+    open_gaps: gapRecords(row.gaps, 'open'),
+    expired_gaps: gapRecords(row.gaps, 'expired'),
+    open_requests: row.openRequests,
+    next_due_at: isoTime(row.nextDueAt),
+    last_run: runRecord(row.lastRun),
+    consecutive_failures: row.consecutiveFailures,
+    last_error_code: row.lastErrorCode,
+    last_error: row.lastError,
+  };
+}
+
+function gapRecords(gaps: readonly Gap[], state: Gap['state']): Json {
+  return gaps
+    .filter((gap) => gap.state === state)
+    .map((gap) => ({ ...range(gap), recoverable_until: isoTime(gap.recoverableUntil) }));
+}
+
+function runRecord(last: LastRun | null): Json {
+  if (!last) return null;
+  const { startedAt, finishedAt, ...counts } = last;
+  return { ...counts, started_at: isoTime(startedAt), finished_at: isoTime(finishedAt) };
+}

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { floorSecond, SECOND } from '../../src/core/china-time.ts';
+import { completeThrough } from '../../src/core/coverage.ts';
+import { listFeeds } from '../../src/store/feeds.ts';
+import { eventually } from './eventually.ts';
+import { type ServiceProcess, startServiceProcess } from './service-process.ts';
+import { APP_ID, BASE_KEY, type Harness, openHarness } from './sync-harness.ts';
+
+/** What the service is asked to do with real processes, on one queue backend. */
+export function serviceSuite(queue: Record<string, string>): void {
+  let h: Harness;
+  let processes: ServiceProcess[];
+
+  beforeEach(async () => {
+    processes = [];
+    h = await openHarness({
+      now: Date.now(),
+      world: {
+        orgs: [
+          { code: 'WJ0105', name: '吴江' },
+          { code: 'NJ0101', name: '南京' },
+        ],
+        subscribersPerOrg: 40,
+        changesPerDay: 20,
+      },
+      simulator: { clock: Date.now },
+    });
+  });
+
+  afterEach(async () => {
+    for (const one of processes) one.kill('SIGKILL');
+    await h.close();
+  });
+
+  const settings = (over: Record<string, string> = {}): Record<string, string> => ({
+    DATABASE_URL: h.databaseUrl,
+    VCC_BASE_URL: h.simulator.url,
+    VCC_APP_ID: APP_ID,
+    VCC_BASE_KEY: BASE_KEY,
+    VCC_ORG_CODES: 'WJ0105,NJ0101',
+    SYNC_EVERY: '1s',
+    SYNC_TICK: '500ms',
+    SYNC_SETTLE: '0',
+    ...queue,
+    ...over,
+  });
+
+  const start = async (over: Record<string, string> = {}, args: readonly string[] = []) => {
+    const one = await startServiceProcess(settings(over), args);
+    processes.push(one);
+    return one;
+  };
+
+  /** Waits until every feed is complete beyond a time, and compares then. */
+  async function expectEqualAfter(at: number): Promise<void> {
+    await eventually(
+      async () => {
+        const feeds = await listFeeds(h.store.pool);
+        const behind = feeds.filter((feed) => (completeThrough(feed) ?? 0) <= at);
+        expect(feeds.length).toBe(8);
+        expect(behind.map(({ id, lastErrorCode }) => ({ id, lastErrorCode }))).toEqual([]);
+      },
+      { within: 60_000 },
+    );
+    h.now = Date.now();
+    await h.expectEqual();
+  }
+
+  it('keeps the copy equal with three processes over 50 rounds of changes, and loads no feed twice at once', async () => {
+    await Promise.all([start(), start(), start()]);
+    await expectEqualAfter(Date.now());
+    for (let round = 0; round < 50; round += 1) {
+      h.world.change(10, Date.now());
+      await expectEqualAfter(floorSecond(Date.now()));
+    }
+    expect(h.simulator.maxConcurrentPerFeed).toBe(1);
+    const workers = await h.query(`select distinct worker from vcc.run where status = 'done'`);
+    expect(workers.length).toBe(3);
+    const unsound = await h.query(
+      `select id from vcc.run where status not in ('done', 'running')
+        or (status = 'done' and lines <> accepted + rejected)`,
+    );
+    expect(unsound).toEqual([]);
+    expect(h.simulator.tokensIssued).toBe(1);
+    for (const one of processes) {
+      const { code, ms } = await one.stop();
+      expect(code).toBe(0);
+      expect(ms).toBeLessThan(25 * SECOND);
+    }
+    const [{ running }] = (await h.query<{ running: number }>(
+      `select count(*)::int as running from vcc.run where status = 'running'`,
+    )) as [{ running: number }];
+    expect(running).toBe(0);
+  }, 300_000);
+}
