@@ -1,4 +1,3 @@
-import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { run } from './action.ts';
 import { checkDatabase } from './doctor-database.ts';
@@ -6,7 +5,7 @@ import { checkPlatform, PLATFORM_SETTINGS } from './doctor-platform.ts';
 import { checkPostgresQueue, checkRedis } from './doctor-queue.ts';
 import { checkSettings, type Environment, settingsIfValid } from './doctor-settings.ts';
 import type { Finding } from './finding.ts';
-import { type Output, printRows } from './output.ts';
+import { type Output, paint, printRows } from './output.ts';
 
 /** Adds `doctor`: checks of all that the service stands on, with advice. */
 export function registerDoctor(program: Command): void {
@@ -51,7 +50,6 @@ const SIGNS = { ok: '✔', warning: '!', failed: '✖' } as const;
 const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red' } as const;
 
 function printFinding({ check, result, message, advice }: Finding, out: Output): void {
-  const sign = out.styled ? styleText(COLOURS[result], SIGNS[result]) : SIGNS[result];
-  out.line(`${sign} ${check}: ${message}`);
+  out.line(`${paint(COLOURS[result], SIGNS[result], out)} ${check}: ${message}`);
   if (advice) out.line(`  → ${advice}`);
 }

@@ -61,9 +61,18 @@ export function printRows<R>(
     out.note(listing.empty);
   } else {
     const [head = '', ...lines] = renderTable(rows, listing.columns);
-    out.line(out.styled ? styleText('dim', head) : head);
+    out.line(paint('dim', head, out));
     for (const line of lines) out.line(line);
   }
+}
+
+/** Styles a text where the output shows styles. */
+export function paint(
+  style: Parameters<typeof styleText>[0],
+  text: string,
+  { styled }: Pick<Output, 'styled'>,
+): string {
+  return styled ? styleText(style, text, { validateStream: false }) : text;
 }
 
 /** Lays rows out in aligned columns, the header first; wide characters count two. */

@@ -191,13 +191,25 @@ export class PostgresClaim implements FeedClaim {
   }
 }
 
+/** Milliseconds between cancellations of a claim that must end. */
+const CANCEL_EVERY = 250;
+
 /** Cancels the statement in hand when the signal aborts: a wait for a lock or a long merge would else go on. */
 function cancelOnAbort(client: PoolClient, pool: pg.Pool, signal: AbortSignal): () => void {
   const { processID } = client as PoolClient & { processID?: number | null };
+  let repeat: NodeJS.Timeout | undefined;
   const cancel = () => {
     pool.query('select pg_cancel_backend($1)', [processID]).catch(() => {});
   };
-  if (signal.aborted) cancel();
-  signal.addEventListener('abort', cancel, { once: true });
-  return () => signal.removeEventListener('abort', cancel);
+  // Between two statements there is nothing to cancel, and the next one may wait: so again and again.
+  const start = () => {
+    cancel();
+    repeat = setInterval(cancel, CANCEL_EVERY);
+  };
+  if (signal.aborted) start();
+  signal.addEventListener('abort', start, { once: true });
+  return () => {
+    clearInterval(repeat);
+    signal.removeEventListener('abort', start);
+  };
 }

@@ -40,15 +40,22 @@ export function openPlatformState(pool: pg.Pool, appId: string): PlatformState {
     },
 
     async block(error: SyncError, now): Promise<boolean> {
-      const { rows } = await query<{ first: boolean }>(
-        `insert into vcc.platform_state as p (app_id, blocked_since, probe_at, error_code, error_message)
-          values ($1, $2, $3, $4, $5)
-          on conflict (app_id) do update set blocked_since = coalesce(p.blocked_since, excluded.blocked_since),
-            probe_at = excluded.probe_at, error_code = excluded.error_code, error_message = excluded.error_message
-          returning blocked_since = $2 as first`,
-        [appId, toTimestamp(now), toTimestamp(now + PROBE_EVERY), error.code, describeError(error)],
+      const values = [appId, toTimestamp(now + PROBE_EVERY), error.code, describeError(error)];
+      await query('insert into vcc.platform_state (app_id) values ($1) on conflict do nothing', [
+        appId,
+      ]);
+      const { rowCount } = await query(
+        `update vcc.platform_state set blocked_since = $5, probe_at = $2, error_code = $3, error_message = $4
+          where app_id = $1 and blocked_since is null`,
+        [...values, toTimestamp(now)],
       );
-      return rows[0]!.first;
+      if (rowCount === 1) return true;
+      await query(
+        `update vcc.platform_state set probe_at = $2, error_code = $3, error_message = $4
+          where app_id = $1 and blocked_since is not null`,
+        values,
+      );
+      return false;
     },
 
     async unblock(): Promise<boolean> {

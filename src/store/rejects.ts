@@ -40,7 +40,7 @@ export async function storeRejects(
 
 /**
  * Resolves the feed's refused lines whose key has now arrived in a good line of a window that is not
- * older than theirs. Call it before this run's own rejects are stored.
+ * older than theirs; not those of another organisation, whose keys are its own. Call it before this run's own rejects are stored.
  */
 export async function resolveRejects(
   client: PoolClient,
@@ -50,6 +50,7 @@ export async function resolveRejects(
   await client.query(
     `update vcc.reject set resolved_at = now(), resolved_by_run = $2
       where feed_id = $1 and resolved_at is null and row_key is not null
+        and reason <> 'other_org'
         and exists (select from ${stage} s where s.${key} = reject.row_key)
         and exists (select from vcc.run where run.id = reject.run_id and run.window_to <= $3)`,
     [feedId, runId, windowTo],

@@ -69,7 +69,7 @@ export async function finishRun(
   client: PoolClient,
   runId: number,
   feedId: number,
-  { window, receipt, facts, nextDueAt, finishedRequests }: WindowCommit,
+  { window, since, receipt, facts, nextDueAt, finishedRequests }: WindowCommit,
 ): Promise<void> {
   await client.query(
     `update vcc.run set status = 'done', finished_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
@@ -97,10 +97,10 @@ export async function finishRun(
     ],
   );
   await client.query(
-    `update vcc.feed set coverage = coverage + tstzmultirange($2::tstzrange), since = coalesce(since, $3),
+    `update vcc.feed set coverage = coverage + tstzmultirange($2::tstzrange), since = $3,
         next_due_at = $4, consecutive_failures = 0, last_error_code = null, last_error = null
       where id = $1`,
-    [feedId, toRange(window), toTimestamp(window.from), toTimestamp(nextDueAt)],
+    [feedId, toRange(window), toTimestamp(since), toTimestamp(nextDueAt)],
   );
   await finishRequests(client, finishedRequests);
 }

@@ -75,15 +75,21 @@ export async function stageRows(
   while (head.length <= FEW_ROWS) {
     const next = await iterator.next();
     if (next.done) {
-      await insertFew(client, stagingTable(dataset), names, head);
+      const complete = header.absent.length === 0;
+      await insertFew(client, stagingTable(dataset), { names, complete }, head);
       return head.length;
     }
     for (const row of next.value) head.push(fieldsOf(row, positions));
   }
   async function* lines(): AsyncGenerator<string> {
-    yield head.map(copyLine).join('');
-    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-      yield next.value.map((row) => copyLine(fieldsOf(row, positions))).join('');
+    try {
+      yield head.map(copyLine).join('');
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+        yield next.value.map((row) => copyLine(fieldsOf(row, positions))).join('');
+      }
+    } finally {
+      // A COPY that fails must end the download too.
+      await iterator.return?.();
     }
   }
   return copyMany(client, `${stagingTable(dataset)} (${names.join(', ')})`, lines());
@@ -92,7 +98,7 @@ export async function stageRows(
 async function insertFew(
   client: PoolClient,
   table: string,
-  names: readonly string[],
+  { names, complete }: { readonly names: readonly string[]; readonly complete: boolean },
   rows: readonly Fields[],
 ): Promise<void> {
   if (rows.length === 0) return;
@@ -101,7 +107,8 @@ async function insertFew(
     name === 'flags' ? 'flags::text[]' : name === 'extra' ? 'extra::jsonb' : name,
   );
   await client.query({
-    name: `stage ${table} ${names.length}`,
+    // Headers that lack a column are rare and each makes another statement: those are not kept.
+    ...(complete ? { name: `stage ${table}` } : {}),
     text: `insert into ${table} (${names.join(', ')}) select ${casts.join(', ')}
       from unnest(${types.map((type, index) => `$${index + 1}::${type}[]`).join(', ')})
         as few (${names.join(', ')})`,

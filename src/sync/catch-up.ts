@@ -8,6 +8,7 @@ import {
   toSyncError,
 } from '../core/errors.ts';
 import { backoff, halvings, nextSlot } from '../core/schedule.ts';
+import { reach } from '../core/window.ts';
 import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
 import type { Feed, FeedClaim, Gate, Trigger } from './ports.ts';
 import {
@@ -148,8 +149,10 @@ function decide(world: SyncWorld): Decisions {
       );
       const finished = finishedRequests(requests, now).map((request) => request.id);
       const open = requests.filter((request) => !finished.includes(request.id));
+      // Not the window's start: the first window may be that of a request.
+      const since = feed.since ?? reach(now);
       const state: WorkState = {
-        since: feed.since ?? covered.from,
+        since,
         coverage: cover(feed.coverage, covered),
         requests: open,
         halvings: 0,
@@ -162,6 +165,7 @@ function decide(world: SyncWorld): Decisions {
         nextWork({ ...state, requests: fresh }, settings, now) !== null;
       return {
         more,
+        since,
         nextDueAt: more || fresh.length > 0 ? world.clock() : slotAfter(world, feed),
         finishedRequests: finished,
       };

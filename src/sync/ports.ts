@@ -135,6 +135,8 @@ export interface Merged {
 export interface WindowCommit {
   /** What is covered now; its end is never past the platform's clock less the settle time. */
   readonly window: Interval;
+  /** Where the feed's promise begins; the first commit sets it. */
+  readonly since: number;
   readonly receipt: Receipt;
   readonly facts: DownloadFacts;
   readonly rejects: readonly Reject[];

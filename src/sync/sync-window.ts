@@ -81,6 +81,7 @@ export interface Decisions {
     covered: Interval,
   ): {
     readonly more: boolean;
+    readonly since: number;
     readonly nextDueAt: number;
     readonly finishedRequests: readonly number[];
   };

@@ -6,8 +6,19 @@ import { eventually } from './eventually.ts';
 import { type ServiceProcess, startServiceProcess } from './service-process.ts';
 import { APP_ID, BASE_KEY, type Harness, openHarness } from './sync-harness.ts';
 
-/** What the service is asked to do with real processes, on one queue backend. */
-export function serviceSuite(queue: Record<string, string>): void {
+/** Real processes of the service around one harness, for the tests of a file or suite. */
+export interface ServiceHarness {
+  readonly current: Harness;
+  /** Starts a process with production's settings but for short intervals. */
+  start(over?: Record<string, string>, args?: readonly string[]): Promise<ServiceProcess>;
+  /** Those settings. */
+  settings(over?: Record<string, string>): Record<string, string>;
+  /** Waits until every feed is complete beyond a time (milliseconds), and compares then. */
+  expectEqualAfter(at: number): Promise<void>;
+}
+
+/** A fresh harness on real time for each test; processes that are left are killed. */
+export function useService(queue: Record<string, string>): ServiceHarness {
   let h: Harness;
   let processes: ServiceProcess[];
 
@@ -51,7 +62,6 @@ export function serviceSuite(queue: Record<string, string>): void {
     return one;
   };
 
-  /** Waits until every feed is complete beyond a time, and compares then. */
   async function expectEqualAfter(at: number): Promise<void> {
     await eventually(
       async () => {
@@ -66,8 +76,23 @@ export function serviceSuite(queue: Record<string, string>): void {
     await h.expectEqual();
   }
 
+  return {
+    get current() {
+      return h;
+    },
+    start,
+    settings,
+    expectEqualAfter,
+  };
+}
+
+/** What the service is asked to do with three processes, on one queue backend. */
+export function serviceSuite(queue: Record<string, string>): void {
+  const service = useService(queue);
+
   it('keeps the copy equal with three processes over 50 rounds of changes, and loads no feed twice at once', async () => {
-    await Promise.all([start(), start(), start()]);
+    const { current: h, expectEqualAfter } = service;
+    const processes = await Promise.all([service.start(), service.start(), service.start()]);
     await expectEqualAfter(Date.now());
     for (let round = 0; round < 50; round += 1) {
       h.world.change(10, Date.now());

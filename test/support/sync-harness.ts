@@ -4,6 +4,7 @@ import { DATASET_NAMES, type DatasetName } from '../../src/core/dataset.ts';
 import { reach } from '../../src/core/window.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
 import {
+  type Interfere,
   type Simulator,
   type SimulatorOptions,
   startSimulator,
@@ -77,6 +78,8 @@ export interface Harness {
   readonly client: VccClient;
   readonly sync: SyncWorld;
   readonly log: ReturnType<typeof collectLog>;
+  /** Takes over the simulator's answers from now on; null gives them back. */
+  interfere: Interfere | null;
   /** Adds organisations with feeds for all datasets. */
   addOrgs(codes: readonly string[], since?: number): Promise<void>;
   /** Catches one feed up, due or not, and answers its windows. */
@@ -106,6 +109,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const database = await createDatabase();
   let now = options.now ?? Date.UTC(2026, 9, 20, 4, 0, 0);
   const ahead = options.platformAhead ?? 0;
+  let interfere: Interfere | null = null;
   const world = createWorld({
     seed: 7,
     orgs: [{ code: 'WJ0105', name: '吴江' }],
@@ -121,6 +125,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     appId: APP_ID,
     baseKey: BASE_KEY,
     reading: 'then',
+    interfere: (...call) => interfere?.(...call) ?? false,
     ...options.simulator,
   });
   const store = new Store(database.url, { runs: options.runs ?? 4 });
@@ -147,6 +152,12 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     },
     set now(to) {
       now = to;
+    },
+    get interfere() {
+      return interfere;
+    },
+    set interfere(fault) {
+      interfere = fault;
     },
     databaseUrl: database.url,
     store,
