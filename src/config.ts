@@ -294,7 +294,7 @@ export function readSettings<const N extends SettingName>(
     const count = faults.length === 1 ? 'one setting is' : `${faults.length} settings are`;
     throw new FatalError(
       'CONFIG',
-      `${count} wrong:\n${faults.map((one) => `  ${one}`).join('\n')}\n `,
+      `${count} wrong:\n${faults.map((one) => `  ${one}`).join('\n')}`,
     );
   }
   return values as Settings<N>;

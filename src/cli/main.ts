@@ -2,40 +2,29 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { FatalError } from '../core/errors.ts';
-import { registerDemo } from './demo.ts';
-import { registerDoctor } from './doctor.ts';
 import { reportFailure } from './failure.ts';
-import { registerFeed } from './feed.ts';
-import { registerGaps } from './gaps.ts';
-import { registerMigrate } from './migrate.ts';
-import { registerOrg } from './org.ts';
-import { registerRejects } from './rejects.ts';
-import { registerResync } from './resync.ts';
-import { registerRuns } from './runs.ts';
-import { registerSimulate } from './simulate.ts';
-import { registerStart } from './start.ts';
-import { registerStatus } from './status.ts';
 
-import { registerSync } from './sync.ts';
+type Register = (program: Command) => void;
 
-// In the order of help: first steps, the service, its ledgers, trouble.
-const COMMANDS: readonly ((program: Command) => void)[] = [
-  registerDemo,
-  registerMigrate,
-  registerOrg,
-  registerStart,
-  registerSync,
-  registerResync,
-  registerFeed,
-  registerStatus,
-  registerRuns,
-  registerRejects,
-  registerGaps,
-  registerDoctor,
-  registerSimulate,
-];
+// In the order of help: first steps, the service, its ledgers, trouble. Loaded when asked for: a
+// look at the status need not wait for the service's libraries.
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  demo: async () => (await import('./demo.ts')).registerDemo,
+  migrate: async () => (await import('./migrate.ts')).registerMigrate,
+  org: async () => (await import('./org.ts')).registerOrg,
+  start: async () => (await import('./start.ts')).registerStart,
+  sync: async () => (await import('./sync.ts')).registerSync,
+  resync: async () => (await import('./resync.ts')).registerResync,
+  feed: async () => (await import('./feed.ts')).registerFeed,
+  status: async () => (await import('./status.ts')).registerStatus,
+  runs: async () => (await import('./runs.ts')).registerRuns,
+  rejects: async () => (await import('./rejects.ts')).registerRejects,
+  gaps: async () => (await import('./gaps.ts')).registerGaps,
+  doctor: async () => (await import('./doctor.ts')).registerDoctor,
+  simulate: async () => (await import('./simulate.ts')).registerSimulate,
+};
 
-function buildProgram(): Command {
+async function buildProgram(firstWord = ''): Promise<Command> {
   const program = new Command('vcc-sync')
     .description(
       "Keeps a Postgres copy of the VCC Open API's master data in step, and proves what it has and what it lacks.",
@@ -51,7 +40,10 @@ function buildProgram(): Command {
     )
     .exitOverride()
     .hook('preAction', (_program, command) => loadEnvFile(command.optsWithGlobals().envFile));
-  for (const register of COMMANDS) register(program);
+  const asked = Object.hasOwn(COMMANDS, firstWord)
+    ? [COMMANDS[firstWord]!]
+    : Object.values(COMMANDS);
+  for (const load of asked) (await load())(program);
   return program;
 }
 
@@ -82,7 +74,8 @@ function endQuietlyWithReader(): void {
 
 endQuietlyWithReader();
 try {
-  await buildProgram().parseAsync();
+  const program = await buildProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   process.exitCode = reportFailure(error);
 }

@@ -113,12 +113,25 @@ export const FATAL = {
   },
 } as const satisfies Record<string, ErrorMeaning>;
 
+const INTERRUPTION: ErrorMeaning = {
+  pace: 'none',
+  meaning: 'the process was asked to stop, or was killed, while the run was under way',
+  remedy: 'nothing; the window is loaded again',
+};
+
 /** The code of a failure that a later try may cure. */
 export type RetryableCode = keyof typeof RETRYABLE;
 /** The code of a failure that needs a person. */
 export type FatalCode = keyof typeof FATAL;
 /** Every stable error code. */
 export type ErrorCode = RetryableCode | FatalCode | 'INTERRUPTED';
+
+/** What every stable code stands for. */
+export const MEANINGS: Readonly<Record<ErrorCode, ErrorMeaning>> = {
+  ...RETRYABLE,
+  ...FATAL,
+  INTERRUPTED: INTERRUPTION,
+};
 
 /** A failure with a stable code; its message holds no secret, no personal data and no text from outside. */
 export abstract class SyncError extends Error {
@@ -168,11 +181,7 @@ export class FatalError extends SyncError {
 /** Work given back because the process is asked to stop; it costs the feed nothing. */
 export class InterruptedError extends SyncError {
   readonly code = 'INTERRUPTED';
-  readonly meaning: ErrorMeaning = {
-    pace: 'none',
-    meaning: 'the process was asked to stop, or was killed, while the run was under way',
-    remedy: 'nothing; the window is loaded again',
-  };
+  readonly meaning = INTERRUPTION;
 
   constructor(message = 'stopped before the window was committed') {
     super(message);

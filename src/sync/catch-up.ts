@@ -1,12 +1,6 @@
 import { cover } from '../core/coverage.ts';
 import type { FeedName } from '../core/dataset.ts';
-import {
-  describeError,
-  type ErrorMeaning,
-  RETRYABLE,
-  type SyncError,
-  toSyncError,
-} from '../core/errors.ts';
+import { describeError, MEANINGS, type SyncError, toSyncError } from '../core/errors.ts';
 import { backoff, halvings, nextSlot } from '../core/schedule.ts';
 import { reach } from '../core/window.ts';
 import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
@@ -119,8 +113,7 @@ async function takeTurn(
 
 function workState(claim: FeedClaim): WorkState {
   const { since, coverage, consecutiveFailures, lastErrorCode } = claim.feed;
-  const meanings: Readonly<Record<string, ErrorMeaning>> = RETRYABLE;
-  const shrinks = lastErrorCode !== null && meanings[lastErrorCode]?.shrinks === true;
+  const shrinks = lastErrorCode !== null && MEANINGS[lastErrorCode].shrinks === true;
   return {
     since,
     coverage,
