@@ -1,11 +1,11 @@
-import type { Settings } from './config.ts';
+import type { SettingName, Settings } from './config.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './logger.ts';
 import { openPlatformState, openRequestPacer } from './store/platform-state.ts';
 import { openTokenStore } from './store/session-tokens.ts';
 import { Store } from './store/store.ts';
 import type { Progress, SyncWorld } from './sync/sync-window.ts';
-import { createClient, type VccClient } from './vcc/client.ts';
+import { createClient, type VccClient, type VccSettings } from './vcc/client.ts';
 
 /** Database and platform, wired together: what every role and the foreground sync stand on. */
 export interface World {
@@ -61,7 +61,27 @@ export function openWorld({ settings, log, clock = Date.now, onProgress }: World
   };
 }
 
-function clientSettings(settings: Settings): Parameters<typeof createClient>[0] {
+/** Settings that the platform's client is made from. */
+export const CLIENT_SETTINGS = [
+  'VCC_BASE_URL',
+  'VCC_APP_ID',
+  'VCC_BASE_KEY',
+  'VCC_SEQ_CODE',
+  'VCC_SIGN_REQUESTS',
+  'VCC_SIGN_SECRET',
+  'VCC_RESPONSE_SIGN',
+  'VCC_SUCCESS_CODES',
+  'VCC_TOKEN_CODES',
+  'VCC_CHARSET',
+  'VCC_ALLOW_UNFRAMED',
+  'VCC_CONNECT_TIMEOUT',
+  'VCC_IDLE_TIMEOUT',
+  'VCC_TOTAL_TIMEOUT',
+  'VCC_MAX_BODY',
+] as const satisfies readonly SettingName[];
+
+/** The client's settings among all. */
+export function clientSettings(settings: Settings<(typeof CLIENT_SETTINGS)[number]>): VccSettings {
   return {
     baseUrl: settings.VCC_BASE_URL,
     appId: settings.VCC_APP_ID,

@@ -64,14 +64,27 @@ async function connect(
   defer: (close: () => unknown) => void,
 ): Promise<pg.Pool> {
   if (databaseUrl === undefined) throw new Error('the command did not ask for DATABASE_URL');
-  let pool: pg.Pool;
+  const pool = openPool(databaseUrl, { max: CONNECTIONS, name: 'vcc-sync command' });
+  defer(() => pool.end());
+  await checkDatabase(pool, databaseUrl, schema);
+  return pool;
+}
+
+/**
+ * Checks that the database answers and, unless that does not matter, has the schema of this release.
+ *
+ * @throws CommandFailure that names host, port and database if it can not be reached
+ * @throws FatalError SCHEMA_MISSING
+ */
+export async function checkDatabase(
+  pool: pg.Pool,
+  databaseUrl: string,
+  schema = true,
+): Promise<void> {
   try {
-    pool = openPool(databaseUrl, { max: CONNECTIONS, name: 'vcc-sync command' });
-    defer(() => pool.end());
     await pool.query('select 1');
   } catch (error) {
     throw databaseFailure(databaseUrl, error);
   }
   if (schema) await assertSchema(pool);
-  return pool;
 }

@@ -86,20 +86,12 @@ async function checkSchema(pool: pg.Pool): Promise<Finding> {
  * A setting is made in one session; then a second one opens a transaction, and so takes hold of the
  * server connection that such a proxy got back from the first. A direct connection notices nothing.
  */
-async function checkSessions(pool: pg.Pool): Promise<Finding> {
+export async function checkSessions(pool: Pick<pg.Pool, 'connect'>): Promise<Finding> {
   const clients: PoolClient[] = [];
   try {
-    const [one, ...others] = await Promise.all(Array.from({ length: 3 }, () => pool.connect()));
-    clients.push(one!, ...others);
-    const mark = randomUUID();
+    for (let opened = 0; opened < 3; opened += 1) clients.push(await pool.connect());
     for (let round = 0; round < ROUND_TRIPS; round += 1) {
-      const before = await sessionOf(one!, `select set_config('vcc_sync.doctor', $1, false)`, [
-        mark,
-      ]);
-      for (const other of others) await sessionOf(other, 'begin');
-      const after = await inTime(sessionOf(one!));
-      for (const other of others) await sessionOf(other, 'rollback');
-      if (after === null || after.pid !== before.pid || after.mark !== mark) return pooled();
+      if ((await inTime(keepsState(clients))) !== true) return pooled();
     }
     return ok('sessions', 'state survives between statements, no pooling proxy in between');
   } catch (error) {
@@ -108,6 +100,16 @@ async function checkSessions(pool: pg.Pool): Promise<Finding> {
     // Closed rather than given back: what they hold shall not live on.
     for (const client of clients) client.release(true);
   }
+}
+
+/** Whether the first session finds its setting again while the others have transactions open. */
+async function keepsState([one, ...others]: readonly PoolClient[]): Promise<boolean> {
+  const mark = randomUUID();
+  const before = await sessionOf(one!, `select set_config('vcc_sync.doctor', $1, false)`, [mark]);
+  for (const other of others) await other.query('begin');
+  const after = await sessionOf(one!);
+  for (const other of others) await other.query('rollback');
+  return after.pid === before.pid && after.mark === mark;
 }
 
 function pooled(): Finding {

@@ -4,8 +4,9 @@ import { SyncError } from '../core/errors.ts';
 import { openPool } from '../store/pool.ts';
 import { openTokenStore } from '../store/session-tokens.ts';
 import type { SessionToken, TokenStore } from '../sync/ports.ts';
-import { createClient, type VccSettings } from '../vcc/client.ts';
+import { createClient } from '../vcc/client.ts';
 import { createTransport } from '../vcc/transport.ts';
+import { CLIENT_SETTINGS, clientSettings } from '../world.ts';
 import { clockFinding } from './doctor-database.ts';
 import { type Finding, failed, failedBy, ok, warning } from './finding.ts';
 
@@ -13,24 +14,7 @@ import { type Finding, failed, failedBy, ok, warning } from './finding.ts';
 const SLIPPED_CODE = '1001';
 
 /** Settings that concern the platform. */
-export const PLATFORM_SETTINGS = [
-  'VCC_BASE_URL',
-  'VCC_APP_ID',
-  'VCC_BASE_KEY',
-  'VCC_SEQ_CODE',
-  'VCC_SIGN_REQUESTS',
-  'VCC_SIGN_SECRET',
-  'VCC_RESPONSE_SIGN',
-  'VCC_SUCCESS_CODES',
-  'VCC_TOKEN_CODES',
-  'VCC_CHARSET',
-  'VCC_ALLOW_UNFRAMED',
-  'VCC_ALLOW_HTTP',
-  'VCC_CONNECT_TIMEOUT',
-  'VCC_IDLE_TIMEOUT',
-  'VCC_TOTAL_TIMEOUT',
-  'VCC_MAX_BODY',
-] as const;
+export const PLATFORM_SETTINGS = [...CLIENT_SETTINGS, 'VCC_ALLOW_HTTP'] as const;
 
 type PlatformSettings = Settings<(typeof PLATFORM_SETTINGS)[number]>;
 
@@ -104,12 +88,15 @@ async function askForToken(
   seqCode: string | null,
   tokens: TokenStore,
 ): Promise<SyncError | null> {
-  const client = createClient(clientSettings(settings, seqCode), {
-    tokens,
-    pacer: null,
-    clock: Date.now,
-    log: () => {},
-  });
+  const client = createClient(
+    { ...clientSettings(settings), seqCode },
+    {
+      tokens,
+      pacer: null,
+      clock: Date.now,
+      log: () => {},
+    },
+  );
   try {
     await client.getToken(new AbortController().signal);
     return null;
@@ -145,24 +132,4 @@ async function hasTokenTable(pool: pg.Pool): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function clientSettings(settings: PlatformSettings, seqCode: string | null): VccSettings {
-  return {
-    baseUrl: settings.VCC_BASE_URL,
-    appId: settings.VCC_APP_ID,
-    baseKey: settings.VCC_BASE_KEY,
-    seqCode,
-    signRequests: settings.VCC_SIGN_REQUESTS,
-    signSecret: settings.VCC_SIGN_SECRET,
-    responseSign: settings.VCC_RESPONSE_SIGN,
-    successCodes: settings.VCC_SUCCESS_CODES,
-    tokenCodes: settings.VCC_TOKEN_CODES,
-    charset: settings.VCC_CHARSET,
-    allowUnframed: settings.VCC_ALLOW_UNFRAMED,
-    connectTimeout: settings.VCC_CONNECT_TIMEOUT,
-    idleTimeout: settings.VCC_IDLE_TIMEOUT,
-    totalTimeout: settings.VCC_TOTAL_TIMEOUT,
-    maxBody: settings.VCC_MAX_BODY,
-  };
 }

@@ -56,6 +56,7 @@ const CONNECTION_FAULTS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'there is no way to that host',
   ENETUNREACH: 'there is no way to that network',
   ETIMEDOUT: 'there was no answer in time',
+  '08P01': 'the server, or a proxy such as PgBouncer before it, refused our session settings',
   '28P01': 'user or password is wrong',
   '28000': 'the server does not let this user in',
   '3D000': 'there is no such database',

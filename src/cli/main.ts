@@ -30,7 +30,7 @@ async function buildProgram(firstWord = ''): Promise<Command> {
       "Keeps a Postgres copy of the VCC Open API's master data in step, and proves what it has and what it lacks.",
     )
     .version(readVersion(), '-V, --version', 'print the version')
-    .option('--env-file <file>', 'read settings from a file; those of the environment win')
+    .option('--settings <file>', 'read settings from a file; those of the environment win')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help of a command')
     .addHelpText(
@@ -39,7 +39,7 @@ async function buildProgram(firstWord = ''): Promise<Command> {
         '\nExit codes: 0 done, 1 failed, 2 wrong usage or settings.',
     )
     .exitOverride()
-    .hook('preAction', (_program, command) => loadEnvFile(command.optsWithGlobals().envFile));
+    .hook('preAction', (_program, command) => loadSettingsFile(command.optsWithGlobals().settings));
   const asked = Object.hasOwn(COMMANDS, firstWord)
     ? [COMMANDS[firstWord]!]
     : Object.values(COMMANDS);
@@ -53,14 +53,14 @@ function readVersion(): string {
   return JSON.parse(readFileSync(file, 'utf8')).version;
 }
 
-function loadEnvFile(file: string | undefined): void {
+function loadSettingsFile(file: string | undefined): void {
   if (file === undefined) return;
   try {
     process.loadEnvFile(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : `it can not be read (${code})`;
-    throw new FatalError('CONFIG', `--env-file ${file}: ${why}`);
+    throw new FatalError('CONFIG', `--settings ${file}: ${why}`);
   }
 }
 

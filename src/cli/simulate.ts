@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { readSettings } from '../config.ts';
 import { reach } from '../core/window.ts';
 import { openLogger } from '../logger.ts';
 import { startSimulator } from '../simulator/simulator.ts';
@@ -47,7 +48,7 @@ function reading(text: string): string {
 
 async function simulate(options: SimulateOptions): Promise<void> {
   const now = Date.now();
-  const log = openLogger(process.env.LOG_LEVEL ?? 'info');
+  const log = openLogger(readSettings(process.env, ['LOG_LEVEL']).LOG_LEVEL);
   const world = createWorld({
     seed: options.seed,
     orgs: options.orgs.split(',').map((code) => ({ code, name: code })),

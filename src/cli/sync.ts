@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Command } from 'commander';
 import { readSettings, SERVICE_SETTINGS, type Settings } from '../config.ts';
 import type { DatasetName } from '../core/dataset.ts';
@@ -9,9 +10,7 @@ import {
   toSyncError,
 } from '../core/errors.ts';
 import { openLogger } from '../logger.ts';
-import { databaseError } from '../store/database-error.ts';
 import { listFeeds } from '../store/feeds.ts';
-import { assertSchema } from '../store/migrate.ts';
 import { openRequestStore } from '../store/requests.ts';
 import { type CatchUpOutcome, catchUp } from '../sync/catch-up.ts';
 import { unknownOrg } from '../sync/feed-choice.ts';
@@ -19,6 +18,7 @@ import type { Feed } from '../sync/ports.ts';
 import { requestResync } from '../sync/resync.ts';
 import { subjectOf, type WindowOutcome } from '../sync/sync-window.ts';
 import { openWorld, type World } from '../world.ts';
+import { checkDatabase } from './action.ts';
 import { readDataset, readOrgCode, readTime, requestedBy, TIME_HELP } from './arguments.ts';
 import { chinaTime, count, isoTime, type Listing, printRows, processOutput } from './output.ts';
 import { ProgressLine } from './progress.ts';
@@ -69,10 +69,13 @@ async function sync(settings: Settings, options: SyncOptions): Promise<void> {
   let line = new ProgressLine(process.stderr, 0);
   const world = openWorld({ settings, log, onProgress: (progress) => line.progress(progress) });
   const stopping = new AbortController();
+  // Every run in hand listens, however many there are.
+  setMaxListeners(0, stopping.signal);
   const stop = () => stopping.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   try {
+    await checkDatabase(world.store.pool, settings.DATABASE_URL);
     const feeds = await chooseActiveFeeds(world, options);
     if (options.from !== undefined) await recordWishes(world, feeds, options);
     line = new ProgressLine(process.stderr, feeds.length);
@@ -97,21 +100,16 @@ async function sync(settings: Settings, options: SyncOptions): Promise<void> {
 }
 
 async function chooseActiveFeeds(world: World, { org, dataset }: SyncOptions): Promise<Feed[]> {
-  const { pool } = world.store;
-  try {
-    await assertSchema(pool);
-    const feeds = await listFeeds(pool, { orgCode: org, dataset });
-    if (feeds.length === 0 && org !== undefined) throw unknownOrg(org);
-    if (feeds.length === 0) {
-      throw new FatalError('CONFIG', 'there are no organisations yet; vcc-sync org add adds one');
-    }
-    const active = feeds.filter((feed) => feed.active);
-    if (active.length === 0)
-      throw new FatalError('CONFIG', 'every feed asked for is disabled or paused');
-    return active;
-  } catch (error) {
-    throw databaseError(error);
+  const feeds = await listFeeds(world.store.pool, { orgCode: org, dataset });
+  if (feeds.length === 0 && org !== undefined) throw unknownOrg(org);
+  if (feeds.length === 0) {
+    throw new FatalError('CONFIG', 'there are no organisations yet; vcc-sync org add adds one');
   }
+  const active = feeds.filter((feed) => feed.active);
+  if (active.length === 0) {
+    throw new FatalError('CONFIG', 'every feed asked for is disabled or paused');
+  }
+  return active;
 }
 
 /** Writes the interval down as requests of this command; the sync that follows carries them out. */

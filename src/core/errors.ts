@@ -64,7 +64,7 @@ export const RETRYABLE = {
   },
   MALFORMED_TABLE: {
     pace: 'soon',
-    meaning: 'the table could not be read on: a quote that is never closed, say',
+    meaning: 'the table could not be read on: a quote that is out of place or never closed',
     remedy: 'check VCC_TABLE_QUOTES against what the platform sends',
   },
   DATABASE_BUSY: {
@@ -88,8 +88,8 @@ export const FATAL = {
   },
   SCHEMA_MISSING: {
     pace: 'none',
-    meaning: 'the database lacks the schema, or has an older one',
-    remedy: 'run vcc-sync migrate',
+    meaning: 'the database lacks the schema, or has that of another release',
+    remedy: 'run vcc-sync migrate of the newest release in use',
   },
   CREDENTIALS: {
     pace: 'hold',
@@ -196,8 +196,12 @@ export class InterruptedError extends SyncError {
  */
 export function toSyncError(error: unknown): SyncError {
   if (error instanceof SyncError) return error;
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-  const facts = [name, code].filter((fact) => typeof fact === 'string' && fact !== '');
+  const { name, code } = (error instanceof Error ? error : {}) as {
+    name?: unknown;
+    code?: unknown;
+  };
+  // Anything but an identifier could be text from outside.
+  const facts = [name, code].filter((fact) => typeof fact === 'string' && /^\w{1,40}$/.test(fact));
   return new RetryableError('INTERNAL', `unexpected ${facts.join(' ') || typeof error}`, {
     cause: error,
   });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { FeedName } from '../core/dataset.ts';
@@ -33,6 +34,8 @@ export async function startWorker({
   run,
 }: SyncWorkerOptions): Promise<SyncWorker> {
   const stopping = new AbortController();
+  // Every run in hand listens, however many there are.
+  setMaxListeners(0, stopping.signal);
   const worker = backend.worker<SyncJob, string>(
     SYNC_QUEUE,
     async (job) => {

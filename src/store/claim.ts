@@ -11,6 +11,7 @@ import type {
   FeedClaim,
   Merged,
   MergeOptions,
+  NextTurn,
   RunStart,
   WindowCommit,
 } from '../sync/ports.ts';
@@ -18,7 +19,7 @@ import { databaseError } from './database-error.ts';
 import { openRequests, readClaimedFeed } from './feeds.ts';
 import { classifyStaged, mergeStaged, planFor } from './load-window.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
-import { FEED_LOCK, finishRequests, finishRun, startRun } from './runs.ts';
+import { FEED_LOCK, finishRun, settleFeed, startRun } from './runs.ts';
 import { prepareStaging, stageRows, stagingTable } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
@@ -93,7 +94,7 @@ export class PostgresClaim implements FeedClaim {
       if (!held) {
         stopCancelling();
         await client.query('rollback');
-        client.release();
+        client.release(signal.aborted);
         return null;
       }
       const feed = await readClaimedFeed(client, feedId);
@@ -152,13 +153,9 @@ export class PostgresClaim implements FeedClaim {
     this.#close(false);
   }
 
-  async settle(nextDueAt: number, finishedRequests: readonly number[]): Promise<void> {
+  async settle(next: NextTurn): Promise<void> {
     await this.#guard(async () => {
-      await finishRequests(this.#client, finishedRequests);
-      await this.#client.query('update vcc.feed set next_due_at = $2 where id = $1', [
-        this.feed.id,
-        toTimestamp(nextDueAt),
-      ]);
+      await settleFeed(this.#client, this.feed.id, next);
       await this.#client.query('commit');
     });
     this.#close(false);
@@ -179,7 +176,8 @@ export class PostgresClaim implements FeedClaim {
     this.#open = false;
     this.#stopCancelling();
     if (this.#runId !== null) this.#surroundings.running.delete(this.#runId);
-    this.#client.release(broken);
+    // A cancellation on its way could hit the next run on this connection.
+    this.#client.release(broken || this.#signal.aborted);
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {

@@ -105,7 +105,7 @@ export async function assertSchema(pool: pg.Pool): Promise<void> {
   if (newest.length > 0) {
     throw new FatalError(
       'SCHEMA_MISSING',
-      `the database's schema is newer than this release (${newest.join(', ')}): run the newer vcc-sync`,
+      `the database's schema is newer than this release: ${newest.join(', ')} is not known to it`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { PoolClient } from 'pg';
 import { DATASET_NAMES, type DatasetName } from '../core/dataset.ts';
-import type { KnownFeed } from '../sync/feed-choice.ts';
+import type { KnownFeed } from '../core/request.ts';
 import { toTimestamp } from './time.ts';
 
 /** An organisation to add or to bring up to date; what is left undefined stays as it is. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { NewRequests, RecordedRequest, RequestStore } from '../sync/resync.ts';
+import type { KnownFeed, NewRequests, RecordedRequest } from '../core/request.ts';
 import { databaseError } from './database-error.ts';
 import { feedsOfOrg } from './orgs.ts';
 import { toRange } from './time.ts';
@@ -23,8 +23,11 @@ export async function recordRequests(
   return rows;
 }
 
-/** Requests in Postgres, as the use case needs them. */
-export function openRequestStore(pool: pg.Pool): RequestStore {
+/** Requests in Postgres, as the use case `requestResync` needs them. */
+export function openRequestStore(pool: pg.Pool): {
+  feedsOf(orgCode: string): Promise<readonly KnownFeed[] | null>;
+  record(requests: NewRequests): Promise<readonly RecordedRequest[]>;
+} {
   const guard = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { PoolClient } from 'pg';
 import { InterruptedError } from '../core/errors.ts';
-import type { Feed, RunFailure, RunStart, WindowCommit } from '../sync/ports.ts';
+import type { Feed, NextTurn, RunFailure, RunStart, WindowCommit } from '../sync/ports.ts';
 import { storeRejects } from './rejects.ts';
 import { toRange, toTimestamp } from './time.ts';
 
@@ -69,14 +69,15 @@ export async function finishRun(
   client: PoolClient,
   runId: number,
   feedId: number,
-  { window, since, receipt, facts, nextDueAt, finishedRequests }: WindowCommit,
+  { window, since, receipt, facts, ...next }: WindowCommit,
 ): Promise<void> {
   await client.query(
     `update vcc.run set status = 'done', finished_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         window_to = $2, seq = $3, http_status = $4, bytes = $5, sha256 = $6, clock_skew = $7,
         lines = $8, accepted = $9, rejected = $10, inserted = $11, updated = $12, unchanged = $13,
         stale = $14, duplicate = $15, flagged = $16
-      where id = $1`,
+      from (select from vcc.feed where id = $17 for update) as held
+      where run.id = $1`,
     [
       runId,
       toTimestamp(window.to),
@@ -94,19 +95,52 @@ export async function finishRun(
       receipt.stale,
       receipt.duplicate,
       receipt.flagged,
+      feedId,
     ],
   );
   await client.query(
-    `update vcc.feed set coverage = coverage + tstzmultirange($2::tstzrange), since = $3,
-        next_due_at = $4, consecutive_failures = 0, last_error_code = null, last_error = null
+    `update vcc.feed set coverage = coverage + tstzmultirange($2::tstzrange), since = coalesce(since, $3),
+        next_due_at = ${nextDue('$4', '$5')},
+        consecutive_failures = 0, last_error_code = null, last_error = null
       where id = $1`,
-    [feedId, toRange(window), toTimestamp(since), toTimestamp(nextDueAt)],
+    [feedId, toRange(window), toTimestamp(since), toTimestamp(next.nextDueAt), next.knownRequests],
   );
-  await finishRequests(client, finishedRequests);
+  await finishRequests(client, next.finishedRequests);
+}
+
+/** Closes a turn with nothing to load. */
+export async function settleFeed(
+  client: PoolClient,
+  feedId: number,
+  next: NextTurn,
+): Promise<void> {
+  await finishRequests(client, next.finishedRequests);
+  await lockFeed(client, feedId);
+  await client.query(`update vcc.feed set next_due_at = ${nextDue('$2', '$3')} where id = $1`, [
+    feedId,
+    toTimestamp(next.nextDueAt),
+    next.knownRequests,
+  ]);
+}
+
+/**
+ * SQL for when a feed is due next: as decided, unless a request came meanwhile and made it due.
+ *
+ * The feed's row must be locked by an earlier statement, or a request that is just being recorded
+ * would go unseen.
+ */
+function nextDue(decided: string, knownRequests: string): string {
+  return `case when exists (select from vcc.request q where q.feed_id = feed.id and q.finished_at is null
+          and q.id <> all(${knownRequests}::bigint[]))
+        then least(next_due_at, ${decided}::timestamptz) else ${decided}::timestamptz end`;
+}
+
+async function lockFeed(client: PoolClient, feedId: number): Promise<void> {
+  await client.query('select from vcc.feed where id = $1 for update', [feedId]);
 }
 
 /** Marks requests as finished. */
-export async function finishRequests(client: PoolClient, ids: readonly number[]): Promise<void> {
+async function finishRequests(client: PoolClient, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;
   await client.query(
     'update vcc.request set finished_at = now() where id = any($1) and finished_at is null',
@@ -140,10 +174,12 @@ export async function failRun(pool: pg.Pool, failure: RunFailure): Promise<void>
       ],
     );
     if (nextDueAt !== null) {
+      await lockFeed(client, feed.id);
       await client.query(
-        `update vcc.feed set next_due_at = $2, consecutive_failures = consecutive_failures + 1,
-            last_error_code = $3, last_error = $4 where id = $1`,
-        [feed.id, toTimestamp(nextDueAt), error.code, error.message],
+        `update vcc.feed set next_due_at = ${nextDue('$2', '$5')},
+            consecutive_failures = consecutive_failures + 1, last_error_code = $3, last_error = $4
+          where id = $1`,
+        [feed.id, toTimestamp(nextDueAt), error.code, error.message, failure.knownRequests],
       );
     }
     await storeRejects(client, feed.id, runId, failure.rejects);

@@ -95,7 +95,11 @@ async function takeTurn(
     if (!work) {
       const finished = finishedRequests(claim.requests, now).map((request) => request.id);
       const left = claim.requests.length > finished.length;
-      await claim.settle(left ? world.clock() : slotAfter(world, feed), finished);
+      await claim.settle({
+        nextDueAt: left ? world.clock() : slotAfter(world, feed),
+        finishedRequests: finished,
+        knownRequests: claim.requests.map(({ id }) => id),
+      });
       return 'nothing-to-do';
     }
     const task = { work, trigger: options.trigger, now };
@@ -161,6 +165,7 @@ function decide(world: SyncWorld): Decisions {
         since,
         nextDueAt: more || fresh.length > 0 ? world.clock() : slotAfter(world, feed),
         finishedRequests: finished,
+        knownRequests: requests.map(({ id }) => id),
       };
     },
     afterFailure(claim, { request }, error) {

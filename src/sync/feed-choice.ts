@@ -1,13 +1,6 @@
 import type { DatasetName } from '../core/dataset.ts';
 import { FatalError } from '../core/errors.ts';
-
-/** A feed as a person may choose it. */
-export interface KnownFeed {
-  readonly id: number;
-  readonly dataset: DatasetName;
-  /** Whether it is synchronised at all: organisation and feed enabled, feed not paused. */
-  readonly active: boolean;
-}
+import type { KnownFeed } from '../core/request.ts';
 
 /**
  * Chooses feeds of one organisation by their datasets.

@@ -131,18 +131,24 @@ export interface Merged {
   readonly superseded: readonly Reject[];
 }
 
+/** What follows a turn with a feed. */
+export interface NextTurn {
+  readonly nextDueAt: number;
+  /** Requests of which nothing remains. */
+  readonly finishedRequests: readonly number[];
+  /** Open requests that the decision knew of: another makes the feed due at once. */
+  readonly knownRequests: readonly number[];
+}
+
 /** What is committed together with a window's rows. */
-export interface WindowCommit {
+export interface WindowCommit extends NextTurn {
   /** What is covered now; its end is never past the platform's clock less the settle time. */
   readonly window: Interval;
-  /** Where the feed's promise begins; the first commit sets it. */
+  /** Where the feed's promise begins, if nothing has set it by then. */
   readonly since: number;
   readonly receipt: Receipt;
   readonly facts: DownloadFacts;
   readonly rejects: readonly Reject[];
-  readonly nextDueAt: number;
-  /** Requests of which nothing remains. */
-  readonly finishedRequests: readonly number[];
 }
 
 /** A feed held by its lock: one transaction on one connection, for one window (design invariant 5). */
@@ -164,7 +170,7 @@ export interface FeedClaim {
   /** Commits rows, rejects, receipt, coverage and the next due time together. */
   commit(commit: WindowCommit): Promise<void>;
   /** Commits that there is nothing to load now. */
-  settle(nextDueAt: number, finishedRequests: readonly number[]): Promise<void>;
+  settle(next: NextTurn): Promise<void>;
   /** Gives the feed up without a trace of the transaction; harmless after a commit. */
   release(): Promise<void>;
 }
@@ -180,6 +186,8 @@ export interface RunFailure {
   readonly rejects: readonly Reject[];
   /** When the feed is tried again; null leaves feed and schedule as they are. */
   readonly nextDueAt: number | null;
+  /** Open requests that the decision knew of: another makes the feed due at once. */
+  readonly knownRequests: readonly number[];
 }
 
 /** The feeds and their ledgers. */

@@ -3,33 +3,14 @@ import type { Clock } from '../core/clock.ts';
 import type { DatasetName } from '../core/dataset.ts';
 import { FatalError } from '../core/errors.ts';
 import type { Interval } from '../core/interval.ts';
+import type { KnownFeed, NewRequests, RecordedRequest } from '../core/request.ts';
 import { reach } from '../core/window.ts';
-import { chooseFeeds, type KnownFeed } from './feed-choice.ts';
+import { chooseFeeds } from './feed-choice.ts';
 
-/** An interval that somebody wants loaded again. */
-export interface ResyncWish {
+/** An interval that somebody wants loaded again, and for which feeds. */
+export interface ResyncWish extends Omit<NewRequests, 'feedIds'> {
   readonly orgCode: string;
   readonly datasets: readonly DatasetName[] | 'all';
-  /** Source time, in milliseconds of whole seconds since the epoch. */
-  readonly during: Interval;
-  /** Whether older content may overwrite newer. */
-  readonly force: boolean;
-  /** Percent of lines that may be refused; null: the default. */
-  readonly maxRejects: number | null;
-  readonly reason: string | null;
-  /** Who wants it, such as `cli:root` or `web:alice`. */
-  readonly requestedBy: string;
-}
-
-/** What is written down of a wish. */
-export interface NewRequests extends Omit<ResyncWish, 'orgCode' | 'datasets'> {
-  readonly feedIds: readonly number[];
-}
-
-/** A request as it was recorded. */
-export interface RecordedRequest {
-  readonly id: number;
-  readonly feedId: number;
 }
 
 /** Where requests are written down. */

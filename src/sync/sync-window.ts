@@ -14,6 +14,7 @@ import type {
   DownloadFacts,
   FeedClaim,
   FeedStore,
+  NextTurn,
   Platform,
   PlatformState,
   Surroundings,
@@ -79,12 +80,7 @@ export interface Decisions {
     claim: FeedClaim,
     task: WindowTask,
     covered: Interval,
-  ): {
-    readonly more: boolean;
-    readonly since: number;
-    readonly nextDueAt: number;
-    readonly finishedRequests: readonly number[];
-  };
+  ): NextTurn & { readonly more: boolean; readonly since: number };
   /** After a failure: when the feed is tried again; null leaves its schedule as it is. */
   afterFailure(claim: FeedClaim, work: Work, error: SyncError): number | null;
 }
@@ -142,6 +138,7 @@ export async function syncWindow(
         rejected: tally.rejected,
         rejects: tally.rejects,
         nextDueAt: decisions.afterFailure(claim, work, error),
+        knownRequests: claim.requests.map(({ id }) => id),
       });
     }
     throw error;

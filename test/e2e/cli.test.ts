@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkSessions } from '../../src/cli/doctor-database.ts';
 import { DAY, HOUR, MINUTE } from '../../src/core/china-time.ts';
 import { reach } from '../../src/core/window.ts';
 import { openPool } from '../../src/store/pool.ts';
@@ -21,8 +22,7 @@ interface Result {
 const database = useDatabase();
 
 function start(args: readonly string[], env: Environment): ChildProcess {
-  // Without `--`, Node 20 takes the command's `--env-file` for its own.
-  return spawn(process.execPath, ['--import', 'tsx', '--', 'src/cli/main.ts', ...args], {
+  return spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
     cwd: CHECKOUT,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -105,11 +105,11 @@ describe('usage', () => {
 
   test('settings are read from a file, and a missing file is wrong usage', async () => {
     const [missing, example] = await Promise.all([
-      vccSync('--env-file no-such-file status', {}),
-      vccSync('org list --env-file .env.example'),
+      vccSync('--settings no-such-file status', {}),
+      vccSync('org list --settings .env.example'),
     ]);
     expect(missing.code).toBe(2);
-    expect(missing.stderr).toBe('CONFIG: --env-file no-such-file: there is no such file\n');
+    expect(missing.stderr).toBe('CONFIG: --settings no-such-file: there is no such file\n');
     expect(example.code).toBe(0);
   });
 
@@ -428,3 +428,48 @@ test('doctor names what is wrong, one check after another, and exits with 1', as
   expect(stdout).toMatch(/^✖ platform: SOURCE_UNAVAILABLE/m);
   expect(stdout).not.toContain('hidden');
 });
+
+test('doctor finds a proxy that pools transactions, and nothing where there is none', async () => {
+  const servers = await Promise.all(Array.from({ length: 3 }, () => database.pool.connect()));
+  onTestFinished(() => {
+    for (const server of servers) server.release(true);
+  });
+  expect(await checkSessions(poolTransactions(servers))).toMatchObject({
+    result: 'failed',
+    advice: expect.stringContaining('pool_mode = session'),
+  });
+  expect(await checkSessions(poolTransactions(servers.slice(0, 1)))).toMatchObject({
+    result: 'failed',
+  });
+  expect(await checkSessions(database.pool)).toMatchObject({ result: 'ok' });
+});
+
+/** Shares server connections between transactions, as PgBouncer does: who comes takes the last one freed. */
+function poolTransactions(servers: readonly pg.PoolClient[]): Parameters<typeof checkSessions>[0] {
+  const free = [...servers];
+  const waiting: ((server: pg.PoolClient) => void)[] = [];
+  const take = async () =>
+    free.pop() ?? (await new Promise<pg.PoolClient>((resolve) => void waiting.push(resolve)));
+  const give = (server: pg.PoolClient) => {
+    const next = waiting.shift();
+    if (next) next(server);
+    else free.push(server);
+  };
+  const connect = async () => {
+    let held: pg.PoolClient | null = null;
+    return {
+      async query(statement: string, values?: unknown[]) {
+        const server = held ?? (await take());
+        const result = await server.query(statement, values);
+        held = statement === 'begin' || (held && statement !== 'rollback') ? server : null;
+        if (!held) give(server);
+        return result;
+      },
+      release() {
+        if (held) give(held);
+        held = null;
+      },
+    };
+  };
+  return { connect } as unknown as Parameters<typeof checkSessions>[0];
+}

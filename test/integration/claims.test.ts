@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MINUTE } from '../../src/core/china-time.ts';
+import { EMPTY_RECEIPT } from '../../src/core/receipt.ts';
+import { readHeader } from '../../src/core/table/header.ts';
+import type { Row } from '../../src/core/table/row.ts';
+import { CATALOGUE } from '../../src/datasets/catalogue.ts';
 import { Store } from '../../src/store/store.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
 import type { FeedClaim, RunStart } from '../../src/sync/ports.ts';
@@ -14,6 +18,7 @@ const RUN: RunStart = {
   window: { from: FROM, to: FROM + MINUTE },
   requested: { from: FROM - MINUTE, to: FROM + MINUTE },
 };
+const HEADER = CATALOGUE.meters.columns.map(({ header }) => header);
 const never = new AbortController().signal;
 
 const h = useHarness();
@@ -30,6 +35,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await elsewhere.close();
 });
+
+async function* noRows(): AsyncGenerator<readonly Row[]> {}
 
 async function take(store: Store): Promise<FeedClaim> {
   const claim = await store.feeds.claim(feedId, false, never);
@@ -112,6 +119,29 @@ describe('a feed', () => {
     expect(running.length).toBeLessThanOrEqual(1);
   });
 
+  it('keeps the beginning that an operator gave it while its first run was under way', async () => {
+    const claim = await take(elsewhere);
+    await claim.start(RUN);
+    const given = new Date(FROM - 40 * 24 * 60 * MINUTE);
+    await h.current.query('update vcc.feed set since = $2 where id = $1', [feedId, given]);
+    await claim.stage(readHeader(HEADER, CATALOGUE.meters), noRows());
+    const options = { syncedThrough: RUN.window.to, force: false };
+    await claim.classify(options);
+    await claim.merge(options);
+    await claim.commit({
+      window: RUN.window,
+      since: RUN.window.from,
+      receipt: EMPTY_RECEIPT,
+      facts: { seq: null, httpStatus: 200, bytes: 0, sha256: null, clockSkew: null },
+      rejects: [],
+      nextDueAt: RUN.window.to,
+      finishedRequests: [],
+      knownRequests: [],
+    });
+    const [feed] = await h.current.query('select since from vcc.feed where id = $1', [feedId]);
+    expect(feed).toEqual({ since: given });
+  });
+
   it('does not keep another feed of the same org from being held', async () => {
     const claim = await take(elsewhere);
     const sibling = await h.current.store.feeds.find({ ...FEED, dataset: 'addresses' });
@@ -185,7 +215,9 @@ describe('a run without a sign of life', () => {
     expect((await runOf(next)).status).toBe('running');
     await claim.release();
     // The stopped process wakes up and finds its connection gone.
-    await expect(stopped.settle(h.current.now, [])).rejects.toMatchObject({
+    await expect(
+      stopped.settle({ nextDueAt: h.current.now, finishedRequests: [], knownRequests: [] }),
+    ).rejects.toMatchObject({
       code: 'DATABASE_BUSY',
     });
     await stopped.release();
@@ -216,7 +248,7 @@ describe('a run without a sign of life', () => {
     const runId = await lively.start(RUN);
     expect(await h.current.store.feeds.reap()).toBe(1);
     expect((await runOf(runId)).status).toBe('running');
-    await lively.settle(h.current.now, []);
+    await lively.settle({ nextDueAt: h.current.now, finishedRequests: [], knownRequests: [] });
     await stopped.release();
   });
 });

@@ -88,7 +88,11 @@ describe('a set of intervals', () => {
   });
 
   it('has the length of its instants', () => {
-    fc.assert(fc.property(set, (a) => expect(span(a)).toBe(instants(a).length)));
+    fc.assert(
+      fc.property(set, (a) => {
+        expect(span(a)).toBe(instants(a).length);
+      }),
+    );
   });
 
   it('joins touching intervals and drops empty ones', () => {

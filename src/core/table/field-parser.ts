@@ -11,8 +11,6 @@ export interface TextRecord {
   readonly line: number;
   /** The record's own text, or null where its fields joined by `|` are just that. */
   readonly text: string | null;
-  /** Whether its quotes make no sense, so that it has no fields. */
-  readonly broken: boolean;
 }
 
 interface QuotedRecord {
@@ -27,13 +25,14 @@ const LONGEST_QUOTED_RECORD = 1024 * 1024;
 /**
  * Splits whole lines into fields by csv-parse: `|` between fields; quotes only where asked for (P6).
  *
+ * Quotes that make no sense end the reading: to skip a record there could skip any number of lines.
+ *
  * Blank lines come as one empty field, so that lines can be counted.
  */
 export class FieldParser {
   readonly #quoted: boolean;
   readonly #parser: Parser;
   #line = 0;
-  #broken: TextRecord[] = [];
   #error: CsvError | null = null;
 
   constructor(quotes: Quotes) {
@@ -48,21 +47,12 @@ export class FieldParser {
             escape: '"',
             raw: true,
             info: true,
-            skip_records_with_error: true,
             max_record_size: LONGEST_QUOTED_RECORD,
           }
         : { quote: null, escape: null }),
     });
     this.#parser.on('error', (error: CsvError) => {
       this.#error = error;
-    });
-    this.#parser.on('skip', (error: CsvError & { lines?: number }, text: string | undefined) => {
-      this.#broken.push({
-        fields: [],
-        line: error.lines ?? 0,
-        text: text?.replace(/\r?\n$/, '') ?? '',
-        broken: true,
-      });
     });
   }
 
@@ -99,18 +89,16 @@ export class FieldParser {
   #record(next: string[] | QuotedRecord): TextRecord {
     if (Array.isArray(next)) {
       this.#line += 1;
-      return { fields: next, line: this.#line, text: null, broken: false };
+      return { fields: next, line: this.#line, text: null };
     }
     const { record, raw, info } = next;
-    return { fields: record, line: info.lines, text: raw.replace(/\r?\n$/, ''), broken: false };
+    return { fields: record, line: info.lines, text: raw.replace(/\r?\n?$/, '') };
   }
 
   #hand(records: TextRecord[]): TextRecord[] {
     if (this.#error) {
       throw new RetryableError('MALFORMED_TABLE', `csv-parse stopped with ${this.#error.code}`);
     }
-    const broken = this.#broken;
-    this.#broken = [];
-    return broken.length === 0 ? records : [...records, ...broken];
+    return records;
   }
 }

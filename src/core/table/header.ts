@@ -48,7 +48,9 @@ function nameUnknown(fields: readonly string[], known: ReadonlySet<number>): Hea
   const taken = new Set<string>();
   return fields.flatMap((field, position) => {
     if (known.has(position)) return [];
-    const name = field === '' || taken.has(field) ? `${field || 'column'}_${position + 1}` : field;
+    // No database stores a NUL.
+    let name = field === '' ? `column_${position + 1}` : field.replaceAll('\0', '\u2400');
+    while (taken.has(name)) name = `${name}_${position + 1}`;
     taken.add(name);
     return [{ position, name }];
   });

@@ -6,10 +6,11 @@ import type { Reject, RejectReason } from './row.ts';
 /** The longest line that is read, in bytes (P6). */
 export const LONGEST_LINE = 64 * 1024;
 
-/** How much of a refused line is kept for people, in characters. */
-const KEPT_CHARACTERS = 64 * 1024;
+/** How much of a refused line is kept for people, in bytes of the table or characters. */
+const KEPT = 64 * 1024;
 
 const LF = 0x0a;
+const CR = 0x0d;
 
 /** A line that the screen took out, before its number is known. */
 export type Screened = Omit<Reject, 'lineNo' | 'rowKey'>;
@@ -27,7 +28,7 @@ export class LineScreen {
   #rest: Buffer = Buffer.alloc(0);
   readonly #screened = new Map<number, Screened>();
   #placeholders = 0;
-  #overlong: { hash: Hash; head: Buffer } | null = null;
+  #overlong: { hash: Hash; head: Buffer; cr: boolean } | null = null;
 
   constructor(charset: Charset) {
     this.#charset = charset;
@@ -41,7 +42,7 @@ export class LineScreen {
     let text = '';
     if (this.#overlong) {
       const end = bytes.indexOf(LF);
-      this.#overlong.hash.update(end < 0 ? bytes : bytes.subarray(0, end));
+      this.#hashOn(end < 0 ? bytes : bytes.subarray(0, end));
       if (end < 0) return '';
       text = `${this.#finishOverlong()}\n`;
       bytes = bytes.subarray(end + 1);
@@ -50,11 +51,11 @@ export class LineScreen {
     const end = whole.lastIndexOf(LF) + 1;
     const rest = whole.subarray(end);
     text += this.#decodeLines(whole.subarray(0, end));
-    if (rest.length > LONGEST_LINE) {
-      this.#overlong = {
-        hash: createHash('sha256').update(rest),
-        head: Buffer.from(rest.subarray(0, KEPT_CHARACTERS)),
-      };
+    // A byte more, since it may be the CR of the line end.
+    if (rest.length > LONGEST_LINE + 1) {
+      const head = Buffer.from(rest.subarray(0, KEPT));
+      this.#overlong = { hash: createHash('sha256'), head, cr: false };
+      this.#hashOn(rest);
       this.#rest = Buffer.alloc(0);
     } else {
       // A copy, since a view would keep the whole chunk alive.
@@ -65,10 +66,13 @@ export class LineScreen {
 
   /** Gives the text of a last line without line end. */
   end(): string {
-    if (this.#overlong) return this.#finishOverlong();
+    if (this.#overlong) {
+      if (this.#overlong.cr) this.#overlong.hash.update('\r');
+      return this.#finishOverlong();
+    }
     const rest = this.#rest;
     this.#rest = Buffer.alloc(0);
-    return rest.length === 0 ? '' : this.#decodeLine(rest);
+    return rest.length === 0 ? '' : this.#decodeLine(rest, rest);
   }
 
   /** The line that was taken out where one of these fields stands, if it was; answers once. */
@@ -94,20 +98,31 @@ export class LineScreen {
     let text = '';
     for (let start = 0; start < block.length; ) {
       const end = block.indexOf(LF, start);
-      text += `${this.#decodeLine(block.subarray(start, end))}\n`;
+      const line = block.subarray(start, end);
+      text += `${this.#decodeLine(line, line.at(-1) === CR ? line.subarray(0, -1) : line)}\n`;
       start = end + 1;
     }
     return text;
   }
 
-  #decodeLine(line: Buffer): string {
-    if (line.length > LONGEST_LINE) return this.#takeOut('too_long', line);
-    if (line.includes(0)) return this.#takeOut('nul', line);
+  /** Decodes a line; `content` is the line without its line end. */
+  #decodeLine(line: Buffer, content: Buffer): string {
+    if (content.length > LONGEST_LINE) return this.#takeOut('too_long', content);
+    if (content.includes(0)) return this.#takeOut('nul', content);
     try {
       return this.#decoder.decode(line);
     } catch {
-      return this.#takeOut('encoding', line);
+      return this.#takeOut('encoding', content);
     }
+  }
+
+  /** Hashes on, but holds back a CR that may belong to the line end. */
+  #hashOn(bytes: Buffer): void {
+    const overlong = this.#overlong!;
+    if (bytes.length === 0) return;
+    if (overlong.cr) overlong.hash.update('\r');
+    overlong.cr = bytes.at(-1) === CR;
+    overlong.hash.update(overlong.cr ? bytes.subarray(0, -1) : bytes);
   }
 
   #finishOverlong(): string {
@@ -132,13 +147,19 @@ export class LineScreen {
   }
 
   #legible(line: Buffer): string {
-    return legible(new TextDecoder(this.#charset).decode(line));
+    // A stream leaves out a character that is cut in two.
+    const cut = line.length > KEPT;
+    const decoder = new TextDecoder(this.#charset);
+    return legible(decoder.decode(cut ? line.subarray(0, KEPT) : line, { stream: cut }));
   }
 }
 
 /** A line as it may be stored and shown: NULs made visible, the end of an endless one cut off. */
 export function legible(line: string): string {
-  return line.slice(0, KEPT_CHARACTERS).replaceAll('\0', '\u2400');
+  return line
+    .slice(0, KEPT)
+    .replace(/[\ud800-\udbff]$/, '')
+    .replaceAll('\0', '\u2400');
 }
 
 /** Leaps from line end to line end, no further apart than the longest line: cheap where all are short. */

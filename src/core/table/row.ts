@@ -10,7 +10,6 @@ export type RejectReason =
   | 'encoding'
   | 'nul'
   | 'too_long'
-  | 'quotes'
   | 'superseded';
 
 /** A line that was refused. */

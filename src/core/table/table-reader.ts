@@ -123,7 +123,7 @@ async function* readLines(
     const rows: Row[] = [];
     const rejects: Reject[] = [];
     for (const record of records) {
-      if (record.fields.length === 1 && record.fields[0] === '') continue;
+      if (record.fields.length === 1 && (record.text ?? record.fields[0]) === '') continue;
       const result = sortRecord(record, lineNo + record.line, check, screen);
       if ('values' in result) rows.push(result);
       else rejects.push(result);
@@ -144,11 +144,9 @@ function sortRecord(
   check: RowCheck,
   screen: LineScreen,
 ): Row | Reject {
-  const screened = screen.takenOut(record.fields);
+  const screened = screen.takenOut(record.text === null ? record.fields : [record.text]);
   if (screened) return { ...screened, lineNo, rowKey: null };
-  const result = record.broken
-    ? ({ reason: 'quotes', rowKey: null } as const)
-    : check(record.fields, lineNo);
+  const result = check(record.fields, lineNo);
   if (!isRefusal(result)) return result;
   const line = record.text ?? record.fields.join('|');
   return { ...result, lineNo, hash: hashLine(line), line: legible(line) };
