@@ -78,7 +78,9 @@ function onPostgres({ databaseUrl, onError }: BackendOptions): QueueBackend {
     options: '-c search_path=bullmq',
   });
   pool.on('connect', (client) => client.on('error', () => {}));
-  pool.on('error', (error) => onError({ queue: 'connection', code: codeOf(error) }));
+  pool.on('error', (error) => {
+    if (!pool.ending) onError({ queue: 'connection', code: codeOf(error) });
+  });
   const shared = { connection: pool };
   // The backends differ in type parameters that no caller of ours uses.
   return {

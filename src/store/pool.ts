@@ -43,9 +43,10 @@ export function openPool(databaseUrl: string, options: PoolOptions): pg.Pool {
   });
   // A connection in use reports its break to its query; without this listener it would end the process.
   pool.on('connect', (client) => client.on('error', () => {}));
-  pool.on('error', (error: Error & { code?: string }) =>
-    options.onError?.(error.code ?? error.name),
-  );
+  pool.on('error', (error: Error & { code?: string }) => {
+    // A connection that is being closed anyway is no loss.
+    if (!pool.ending) options.onError?.(error.code ?? error.name);
+  });
   return pool;
 }
 
