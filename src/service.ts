@@ -62,8 +62,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   try {
     await waitForDatabase(world.store, log, options.signal);
-    await assertSchema(world.store.pool);
-    await addMissingOrgs(world.store.pool, settings.VCC_ORG_CODES);
+    await assertSchema(world.store.db);
+    await addMissingOrgs(world.store.db, settings.VCC_ORG_CODES);
     const backend = openBackend({
       redisUrl: settings.REDIS_URL,
       databaseUrl: settings.DATABASE_URL,
@@ -74,7 +74,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     if (roles.has('worker')) stops.push(await startWorkerRole(world, backend, settings));
     if (roles.has('planner')) stops.push(await startPlannerRole(world, backend, settings));
     const web = roles.has('web')
-      ? await startWeb({ world: world.sync, pool: world.store.pool, backend, settings, log })
+      ? await startWeb({ world: world.sync, db: world.store.db, backend, settings, log })
       : null;
     if (web) stops.push(() => web.close());
     log.info({ roles: [...roles], queue: backend.kind, url: web?.url }, 'service started');

@@ -35,14 +35,14 @@ export function openWorld({ settings, log, clock = Date.now, onProgress }: World
   const appId = settings.VCC_APP_ID;
   const rate = settings.VCC_MAX_RPS;
   const client = createClient(clientSettings(settings), {
-    tokens: openTokenStore(store.pool),
-    pacer: rate === null ? null : openRequestPacer(store.pool, appId, rate),
+    tokens: openTokenStore(store.db),
+    pacer: rate === null ? null : openRequestPacer(store.db, appId, rate),
     clock,
     log: (level, message, facts) => log[level](facts, message),
   });
   const sync: SyncWorld = {
     platform: client,
-    platformState: openPlatformState(store.pool, appId),
+    platformState: openPlatformState(store.db, appId),
     feeds: store.feeds,
     clock,
     random: Math.random,

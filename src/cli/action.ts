@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import { sql } from 'kysely';
 import {
   type DATABASE_SETTINGS,
   readSettings,
@@ -6,7 +6,7 @@ import {
   type Settings,
 } from '../config.ts';
 import { assertSchema } from '../store/migrate.ts';
-import { openPool } from '../store/pool.ts';
+import { type Database, openDatabase as databaseOf, openPool } from '../store/pool.ts';
 import { databaseFailure, type ExitCode } from './failure.ts';
 import { type Output, processOutput } from './output.ts';
 
@@ -20,7 +20,7 @@ export interface Surroundings<N extends SettingName> {
    * @throws CommandFailure that names host, port and database if it can not be reached
    * @throws FatalError SCHEMA_MISSING unless the schema is that of this release, or is not asked for
    */
-  openDatabase(options?: { readonly schema: boolean }): Promise<pg.Pool>;
+  openDatabase(options?: { readonly schema: boolean }): Promise<Database>;
   /** Has something closed when the command ends, however it ends; the last one first. */
   defer(close: () => unknown): void;
 }
@@ -62,12 +62,13 @@ async function connect(
   databaseUrl: string | undefined,
   schema: boolean,
   defer: (close: () => unknown) => void,
-): Promise<pg.Pool> {
+): Promise<Database> {
   if (databaseUrl === undefined) throw new Error('the command did not ask for DATABASE_URL');
   const pool = openPool(databaseUrl, { max: CONNECTIONS, name: 'vcc-sync command' });
   defer(() => pool.end());
-  await checkDatabase(pool, databaseUrl, schema);
-  return pool;
+  const db = databaseOf(pool);
+  await checkDatabase(db, databaseUrl, schema);
+  return db;
 }
 
 /**
@@ -77,14 +78,14 @@ async function connect(
  * @throws FatalError SCHEMA_MISSING
  */
 export async function checkDatabase(
-  pool: pg.Pool,
+  db: Database,
   databaseUrl: string,
   schema = true,
 ): Promise<void> {
   try {
-    await pool.query('select 1');
+    await sql`select 1`.execute(db);
   } catch (error) {
     throw databaseFailure(databaseUrl, error);
   }
-  if (schema) await assertSchema(pool);
+  if (schema) await assertSchema(db);
 }

@@ -1,8 +1,9 @@
-import type pg from 'pg';
+import { sql } from 'kysely';
 import { completeThrough } from '../core/coverage.ts';
 import { CATALOGUE } from '../datasets/catalogue.ts';
 import type { World } from '../simulator/world.ts';
 import { listFeeds } from '../store/feeds.ts';
+import type { Database } from '../store/pool.ts';
 import type { Feed } from '../sync/ports.ts';
 import { chinaTime, count, duration, isoTime, type Listing } from './output.ts';
 
@@ -23,15 +24,11 @@ export interface Comparison {
 }
 
 /** Compares every field of every row of all feeds with the source, as of `now` (milliseconds). */
-export async function compareFeeds(
-  pool: pg.Pool,
-  world: World,
-  now: number,
-): Promise<Comparison[]> {
+export async function compareFeeds(db: Database, world: World, now: number): Promise<Comparison[]> {
   const comparisons: Comparison[] = [];
-  for (const feed of await listFeeds(pool)) {
+  for (const feed of await listFeeds(db)) {
     const source = world.rows(feed.dataset, feed.orgCode, now);
-    const stored = await readStored(pool, feed);
+    const stored = await readStored(db, feed);
     const complete = completeThrough(feed);
     comparisons.push({
       feed,
@@ -40,7 +37,7 @@ export async function compareFeeds(
       agrees: agrees(source, stored, CATALOGUE[feed.dataset].key),
       completeThrough: complete,
       lag: complete === null ? null : Math.max(0, now - complete),
-      ...(await readCounts(pool, feed.id)),
+      ...(await readCounts(db, feed.id)),
     });
   }
   return comparisons;
@@ -48,12 +45,11 @@ export async function compareFeeds(
 
 type StoredRow = Readonly<Record<string, string | null>>;
 
-async function readStored(pool: pg.Pool, { dataset, orgCode }: Feed): Promise<StoredRow[]> {
+async function readStored(db: Database, { dataset, orgCode }: Feed): Promise<StoredRow[]> {
   const { table, columns } = CATALOGUE[dataset];
-  const { rows } = await pool.query<StoredRow>(
-    `select ${columns.map(({ name }) => name).join(', ')} from vcc.${table} where org_code = $1`,
-    [orgCode],
-  );
+  const { rows } = await sql<StoredRow>`
+    select ${sql.join(columns.map(({ name }) => sql.ref(name)))} from ${sql.table(`vcc.${table}`)}
+    where org_code = ${orgCode}`.execute(db);
   return rows;
 }
 
@@ -74,15 +70,22 @@ function agrees(
 }
 
 async function readCounts(
-  pool: pg.Pool,
+  db: Database,
   feedId: number,
 ): Promise<{ windows: number; rejects: number }> {
-  const { rows } = await pool.query<{ windows: number; rejects: number }>(
-    `select (select count(*) from vcc.run where feed_id = $1 and status = 'done') as windows,
-      (select count(*) from vcc.reject where feed_id = $1 and resolved_at is null) as rejects`,
-    [feedId],
-  );
-  return rows[0]!;
+  const { windows } = await db
+    .selectFrom('vcc.run')
+    .select((eb) => eb.fn.countAll<number>().as('windows'))
+    .where('feed_id', '=', feedId)
+    .where('status', '=', 'done')
+    .executeTakeFirstOrThrow();
+  const { rejects } = await db
+    .selectFrom('vcc.reject')
+    .select((eb) => eb.fn.countAll<number>().as('rejects'))
+    .where('feed_id', '=', feedId)
+    .where('resolved_at', 'is', null)
+    .executeTakeFirstOrThrow();
+  return { windows, rejects };
 }
 
 /** The comparison as a table. */

@@ -12,7 +12,7 @@ import { createWorld, type World } from '../simulator/world.ts';
 import { listFeeds } from '../store/feeds.ts';
 import { migrate } from '../store/migrate.ts';
 import { addOrg } from '../store/orgs.ts';
-import { openPool } from '../store/pool.ts';
+import { type Database, openDatabase, openPool } from '../store/pool.ts';
 import { COMPARISONS, compareFeeds } from './demo-comparison.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { printRows, processOutput } from './output.ts';
@@ -37,7 +37,7 @@ interface Stage {
   readonly world: World;
   readonly simulator: Simulator;
   readonly service: Service;
-  readonly pool: ReturnType<typeof openPool>;
+  readonly db: Database;
   readonly signal: AbortSignal;
   /** Says what happens: one line that redraws itself on a terminal, a line each elsewhere. */
   readonly say: (text: string) => void;
@@ -104,7 +104,8 @@ async function setUp(stops: (() => Promise<unknown>)[], signal: AbortSignal): Pr
   stops.push(() => simulator.close());
   const pool = openPool(postgres.url, { max: 2, name: 'vcc-sync demo' });
   stops.push(() => pool.end());
-  for (const { code, name } of ORGS) await addOrg(pool, { orgCode: code, name });
+  const db = openDatabase(pool);
+  for (const { code, name } of ORGS) await addOrg(db, { orgCode: code, name });
 
   say('starting the service');
   signal.throwIfAborted();
@@ -127,11 +128,11 @@ async function setUp(stops: (() => Promise<unknown>)[], signal: AbortSignal): Pr
   const log = openLogger(settings.LOG_LEVEL);
   const service = await startService({ settings, roles: new Set(ROLES), log, signal });
   stops.push(() => service.close());
-  return { world, simulator, service, pool, signal, say };
+  return { world, simulator, service, db, signal, say };
 }
 
 async function play(stage: Stage, stayUp: boolean): Promise<void> {
-  const { world, pool, service, signal, say } = stage;
+  const { world, db, service, signal, say } = stage;
   await waitUntilComplete(stage, Date.now(), 'loading the month that the platform still serves');
   const end = Date.now() + CHANGING_FOR;
   let changes = 0;
@@ -141,7 +142,7 @@ async function play(stage: Stage, stayUp: boolean): Promise<void> {
     await sleep(CHANGE_EVERY, undefined, { signal });
   }
   await waitUntilComplete(stage, Date.now() + SECOND, 'loading the last changes');
-  const comparisons = await compareFeeds(pool, world, Date.now());
+  const comparisons = await compareFeeds(db, world, Date.now());
   say('');
   printRows(comparisons, COMPARISONS, {});
   const different = comparisons.filter((one) => !one.agrees).length;
@@ -163,13 +164,13 @@ async function play(stage: Stage, stayUp: boolean): Promise<void> {
 
 /** Waits until every feed is complete through a time (milliseconds). */
 async function waitUntilComplete(
-  { pool, signal, say }: Stage,
+  { db, signal, say }: Stage,
   at: number,
   what: string,
 ): Promise<void> {
   const deadline = Date.now() + PATIENCE;
   for (;;) {
-    const feeds = await listFeeds(pool);
+    const feeds = await listFeeds(db);
     const complete = feeds.filter((feed) => (completeThrough(feed) ?? 0) >= at);
     say(`${what}: ${complete.length} of ${feeds.length} feeds`);
     if (complete.length === feeds.length) return;

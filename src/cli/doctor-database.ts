@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { PoolClient } from 'pg';
 import { assertSchema } from '../store/migrate.ts';
-import { openPool } from '../store/pool.ts';
+import { openDatabase, openPool } from '../store/pool.ts';
 import { databaseFailure, describeDatabase } from './failure.ts';
 import { type Finding, failed, failedBy, ok, warning } from './finding.ts';
 
@@ -72,7 +72,7 @@ export function clockFinding(check: string, difference: number): Finding {
 
 async function checkSchema(pool: pg.Pool): Promise<Finding> {
   try {
-    await assertSchema(pool);
+    await assertSchema(openDatabase(pool));
     return ok('schema', 'up to date');
   } catch (error) {
     return failedBy('schema', error);

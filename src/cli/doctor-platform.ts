@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Settings } from '../config.ts';
 import { SyncError } from '../core/errors.ts';
-import { openPool } from '../store/pool.ts';
+import { openDatabase, openPool } from '../store/pool.ts';
 import { openTokenStore } from '../store/session-tokens.ts';
 import type { SessionToken, TokenStore } from '../sync/ports.ts';
 import { createClient } from '../vcc/client.ts';
@@ -113,7 +113,7 @@ async function askForToken(
  * database where it can: the platform may have ended the one before.
  */
 async function tokenStore(pool: pg.Pool | null): Promise<TokenStore> {
-  const shared = pool && (await hasTokenTable(pool)) ? openTokenStore(pool) : null;
+  const shared = pool && (await hasTokenTable(pool)) ? openTokenStore(openDatabase(pool)) : null;
   const fresh = (renew: (stored: SessionToken | null) => Promise<SessionToken>) => () =>
     renew(null);
   return {

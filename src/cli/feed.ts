@@ -31,10 +31,10 @@ function registerPause(
     .option('--dataset <list>', 'one dataset, several with commas, or all', readDatasets, 'all')
     .action(
       run(DATABASE_SETTINGS, async ({ out, openDatabase }, { org, dataset }: FeedOptions) => {
-        const pool = await openDatabase();
-        const feeds = chooseFeeds(await feedsOfOrg(pool, org), org, dataset);
+        const db = await openDatabase();
+        const feeds = chooseFeeds(await feedsOfOrg(db, org), org, dataset);
         await pauseFeeds(
-          pool,
+          db,
           feeds.map(({ id }) => id),
           paused,
         );

@@ -28,10 +28,10 @@ async function showGaps(
   { settings, out, openDatabase }: DatabaseSurroundings,
   options: LedgerOptions,
 ): Promise<0> {
-  const pool = await openDatabase();
-  const filter = await readFilter(pool, options);
+  const db = await openDatabase();
+  const filter = await readFilter(db, options);
   const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
-  const { feeds } = await readStatus(pool, wanted, Date.now(), filter);
+  const { feeds } = await readStatus(db, wanted, Date.now(), filter);
   const rows = feeds.flatMap((feed) => feed.gaps.map((gap): GapRow => ({ ...gap, feed })));
   printRows(rows, GAPS, { json: options.json, out });
   return 0;

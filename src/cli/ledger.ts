@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type pg from 'pg';
 import type { DatasetName } from '../core/dataset.ts';
 import { feedsOfOrg } from '../store/orgs.ts';
+import type { Database } from '../store/pool.ts';
 import { unknownOrg } from '../sync/feed-choice.ts';
 import { readDataset, readLimit, readOrgCode } from './arguments.ts';
 
@@ -42,9 +42,9 @@ export function oneOf<const T extends string>(...words: readonly T[]): (text: st
  * @throws FatalError CONFIG if there is no such organisation
  */
 export async function readFilter(
-  pool: pg.Pool,
+  db: Database,
   { org, dataset }: LedgerOptions,
 ): Promise<{ readonly orgCode?: string; readonly dataset?: DatasetName }> {
-  if (org !== undefined && (await feedsOfOrg(pool, org)) === null) throw unknownOrg(org);
+  if (org !== undefined && (await feedsOfOrg(db, org)) === null) throw unknownOrg(org);
   return { ...(org && { orgCode: org }), ...(dataset && { dataset }) };
 }

@@ -10,10 +10,10 @@ export function registerMigrate(program: Command): void {
     .description("create the database's tables, or bring them up to date; twice is harmless")
     .action(
       run(DATABASE_SETTINGS, async ({ settings, out, openDatabase }) => {
-        const pool = await openDatabase({ schema: false });
+        const db = await openDatabase({ schema: false });
         const applied = await migrate(settings.DATABASE_URL).catch(async (error) => {
           // A database of a newer release is what the migrator can not explain well.
-          await assertNotNewer(() => assertSchema(pool));
+          await assertNotNewer(() => assertSchema(db));
           throw error;
         });
         for (const name of applied) out.line(`applied ${name}`);

@@ -37,9 +37,9 @@ async function showRejects(
   { out, openDatabase }: DatabaseSurroundings,
   { reason, all = false, limit, ...options }: RejectsOptions,
 ): Promise<0> {
-  const pool = await openDatabase();
-  const filter = await readFilter(pool, options);
-  const rows = await listRejects(pool, { ...filter, reason, all, limit });
+  const db = await openDatabase();
+  const filter = await readFilter(db, options);
+  const rows = await listRejects(db, { ...filter, reason, all, limit });
   printRows(rows, REJECTS, { json: options.json, out });
   return 0;
 }

@@ -30,9 +30,9 @@ async function showRuns(
   { out, openDatabase }: DatabaseSurroundings,
   { status, limit, ...options }: RunsOptions,
 ): Promise<0> {
-  const pool = await openDatabase();
-  const filter = await readFilter(pool, options);
-  printRows(await listRuns(pool, { ...filter, status, limit }), RUNS, { json: options.json, out });
+  const db = await openDatabase();
+  const filter = await readFilter(db, options);
+  printRows(await listRuns(db, { ...filter, status, limit }), RUNS, { json: options.json, out });
   return 0;
 }
 

@@ -52,10 +52,10 @@ async function showStatus(
   { settings, out, openDatabase }: DatabaseSurroundings,
   options: LedgerOptions,
 ): Promise<0> {
-  const pool = await openDatabase();
-  const filter = await readFilter(pool, options);
+  const db = await openDatabase();
+  const filter = await readFilter(db, options);
   const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
-  const status = await readStatus(pool, wanted, Date.now(), { ...filter, appId: readAppId() });
+  const status = await readStatus(db, wanted, Date.now(), { ...filter, appId: readAppId() });
   // In JSON each row says it.
   if (status.blocked && !options.json) out.line(blockedLine(status.blocked, status.now));
   printRows(status.feeds, listing(status), { json: options.json, out });

@@ -75,7 +75,7 @@ async function sync(settings: Settings, options: SyncOptions): Promise<void> {
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   try {
-    await checkDatabase(world.store.pool, settings.DATABASE_URL);
+    await checkDatabase(world.store.db, settings.DATABASE_URL);
     const feeds = await chooseActiveFeeds(world, options);
     if (options.from !== undefined) await recordWishes(world, feeds, options);
     line = new ProgressLine(process.stderr, feeds.length);
@@ -100,7 +100,7 @@ async function sync(settings: Settings, options: SyncOptions): Promise<void> {
 }
 
 async function chooseActiveFeeds(world: World, { org, dataset }: SyncOptions): Promise<Feed[]> {
-  const feeds = await listFeeds(world.store.pool, { orgCode: org, dataset });
+  const feeds = await listFeeds(world.store.db, { orgCode: org, dataset });
   if (feeds.length === 0 && org !== undefined) throw unknownOrg(org);
   if (feeds.length === 0) {
     throw new FatalError('CONFIG', 'there are no organisations yet; vcc-sync org add adds one');
@@ -118,7 +118,7 @@ async function recordWishes(
   feeds: readonly Feed[],
   { from, to }: SyncOptions,
 ): Promise<void> {
-  const requests = openRequestStore(world.store.pool);
+  const requests = openRequestStore(world.store.db);
   for (const orgCode of new Set(feeds.map((feed) => feed.orgCode))) {
     await requestResync(
       { requests, clock: world.sync.clock },

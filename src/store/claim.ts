@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import { sql } from 'kysely';
 import type { PoolClient } from 'pg';
 import type { Dataset } from '../core/dataset.ts';
 import { InterruptedError } from '../core/errors.ts';
@@ -18,21 +18,23 @@ import type {
 import { databaseError } from './database-error.ts';
 import { openRequests, readClaimedFeed } from './feeds.ts';
 import { classifyStaged, mergeStaged, planFor } from './load-window.ts';
+import { type Database, databaseOn } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
 import { FEED_LOCK, finishRun, settleFeed, startRun } from './runs.ts';
 import { prepareStaging, stageRows, stagingTable } from './staging.ts';
-import { toTimestamp } from './time.ts';
+import { milliseconds } from './time.ts';
 
 /** What a claim needs besides its own connection. */
 export interface ClaimSurroundings {
   /** Short statements outside the run's transaction. */
-  readonly pool: pg.Pool;
+  readonly db: Database;
   /** Told which run starts and ends, so that a heartbeat can show life for it. */
   readonly running: Set<number>;
 }
 
 /** What `take` has found out. */
 interface Held {
+  readonly db: Database;
   readonly feed: Feed;
   readonly requests: readonly OpenRequest[];
   readonly databaseNow: number;
@@ -47,6 +49,8 @@ export class PostgresClaim implements FeedClaim {
   readonly requests: readonly OpenRequest[];
   readonly databaseNow: number;
   readonly #client: PoolClient;
+  /** Typed queries on `#client`, and so in the claim's transaction. */
+  readonly #db: Database;
   readonly #surroundings: ClaimSurroundings;
   readonly #backendPid: number;
   readonly #dataset: Dataset;
@@ -59,6 +63,7 @@ export class PostgresClaim implements FeedClaim {
 
   private constructor(client: PoolClient, surroundings: ClaimSurroundings, held: Held) {
     this.#client = client;
+    this.#db = held.db;
     this.#signal = held.signal;
     this.#stopCancelling = held.stopCancelling;
     this.#surroundings = surroundings;
@@ -81,26 +86,22 @@ export class PostgresClaim implements FeedClaim {
     signal: AbortSignal,
     surroundings: ClaimSurroundings,
   ): Promise<PostgresClaim | null> {
-    const stopCancelling = cancelOnAbort(client, surroundings.pool, signal);
+    const stopCancelling = cancelOnAbort(client, surroundings.db, signal);
     try {
       for (const dataset of Object.values(CATALOGUE)) await prepareStaging(client, dataset);
       await client.query('begin');
-      const { rows } = await client.query<{ held: boolean; now: number; pid: number }>(
-        `select ${wait ? 'pg_advisory_xact_lock($1, $2) is not null' : 'pg_try_advisory_xact_lock($1, $2)'} as held,
-          (extract(epoch from clock_timestamp()) * 1000)::float8 as now, pg_backend_pid() as pid`,
-        [FEED_LOCK, feedId],
-      );
-      const { held, now, pid } = rows[0]!;
+      const db = databaseOn(client);
+      const { held, now, pid } = await lockFeed(db, feedId, wait);
       if (!held) {
         stopCancelling();
         await client.query('rollback');
         client.release(signal.aborted);
         return null;
       }
-      const feed = await readClaimedFeed(client, feedId);
-      const requests = await openRequests(client, feedId);
-      const state = { feed, requests, databaseNow: now, backendPid: pid, signal, stopCancelling };
-      return new PostgresClaim(client, surroundings, state);
+      const feed = await readClaimedFeed(db, feedId);
+      const requests = await openRequests(db, feedId);
+      const found = { db, feed, requests, databaseNow: now, backendPid: pid };
+      return new PostgresClaim(client, surroundings, { ...found, signal, stopCancelling });
     } catch (error) {
       stopCancelling();
       client.release(true);
@@ -110,7 +111,7 @@ export class PostgresClaim implements FeedClaim {
 
   async start(run: RunStart): Promise<number> {
     this.#runId = await this.#guard(() =>
-      startRun(this.#surroundings.pool, this.feed, run, this.#backendPid),
+      startRun(this.#surroundings.db, this.feed, run, this.#backendPid),
     );
     this.#surroundings.running.add(this.#runId);
     return this.#runId;
@@ -139,15 +140,15 @@ export class PostgresClaim implements FeedClaim {
 
   async commit(commit: WindowCommit): Promise<void> {
     await this.#guard(async () => {
-      await resolveRejects(this.#client, {
+      await resolveRejects(this.#db, {
         feedId: this.feed.id,
         runId: this.#runId!,
         stage: stagingTable(this.#dataset),
         key: this.#dataset.key,
-        windowTo: toTimestamp(commit.window.to),
+        windowTo: commit.window.to,
       });
-      await storeRejects(this.#client, this.feed.id, this.#runId!, commit.rejects);
-      await finishRun(this.#client, this.#runId!, this.feed.id, commit);
+      await storeRejects(this.#db, this.feed.id, this.#runId!, commit.rejects);
+      await finishRun(this.#db, this.#runId!, this.feed.id, commit);
       await this.#client.query('commit');
     });
     this.#close(false);
@@ -155,7 +156,7 @@ export class PostgresClaim implements FeedClaim {
 
   async settle(next: NextTurn): Promise<void> {
     await this.#guard(async () => {
-      await settleFeed(this.#client, this.feed.id, next);
+      await settleFeed(this.#db, this.feed.id, next);
       await this.#client.query('commit');
     });
     this.#close(false);
@@ -189,15 +190,30 @@ export class PostgresClaim implements FeedClaim {
   }
 }
 
+/** Asks for the feed's advisory lock and reads Postgres's clock, all in one round trip. */
+async function lockFeed(
+  db: Database,
+  feedId: number,
+  wait: boolean,
+): Promise<{ held: boolean; now: number; pid: number }> {
+  const { rows } = await sql<{ held: boolean; now: number; pid: number }>`
+    select ${
+      wait
+        ? sql`pg_advisory_xact_lock(${FEED_LOCK}, ${feedId}) is not null`
+        : sql`pg_try_advisory_xact_lock(${FEED_LOCK}, ${feedId})`
+    } as held, ${milliseconds(sql`clock_timestamp()`)} as now, pg_backend_pid() as pid`.execute(db);
+  return rows[0]!;
+}
+
 /** Milliseconds between cancellations of a claim that must end. */
 const CANCEL_EVERY = 250;
 
 /** Cancels the statement in hand when the signal aborts: a wait for a lock or a long merge would else go on. */
-function cancelOnAbort(client: PoolClient, pool: pg.Pool, signal: AbortSignal): () => void {
+function cancelOnAbort(client: PoolClient, db: Database, signal: AbortSignal): () => void {
   const { processID } = client as PoolClient & { processID?: number | null };
   let repeat: NodeJS.Timeout | undefined;
   const cancel = () => {
-    pool.query('select pg_cancel_backend($1)', [processID]).catch(() => {});
+    sql`select pg_cancel_backend(${processID})`.execute(db).catch(() => {});
   };
   // Between two statements there is nothing to cancel, and the next one may wait: so again and again.
   const start = () => {

@@ -24,6 +24,15 @@ export function databaseError(error: unknown): SyncError {
   );
 }
 
+/** Awaits work with the database; its errors come out reduced. */
+export async function guarded<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw databaseError(error);
+  }
+}
+
 /** The driver's own messages carry no values; they are the ones without a code. */
 const DRIVER_MESSAGES = [
   'Connection terminated unexpectedly',

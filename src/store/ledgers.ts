@@ -1,4 +1,5 @@
-import type pg from 'pg';
+import { type Expression, type RawBuilder, type Selectable, sql } from 'kysely';
+import { jsonBuildObject } from 'kysely/helpers/postgres';
 import type { DatasetName } from '../core/dataset.ts';
 import {
   type FeedFacts,
@@ -9,9 +10,10 @@ import {
 import { maskKey, maskLine } from '../core/line-mask.ts';
 import type { Receipt } from '../core/receipt.ts';
 import type { Trigger } from '../sync/ports.ts';
-import { rangesAsJson, readRanges } from './time.ts';
-
-type Ranges = readonly (readonly [number | null, number])[];
+import type { VccReject, VccRun } from './database.ts';
+import { acceptedGaps, documentOrder } from './feeds.ts';
+import { type Database, unbound } from './pool.ts';
+import { milliseconds, rangesAsJson, readRanges } from './time.ts';
 
 /** Which feeds a ledger is read for; undefined: all. */
 export interface LedgerFilter {
@@ -71,41 +73,83 @@ export interface StatusOptions extends LedgerFilter {
   readonly appId?: string | undefined;
 }
 
-// Backends of dead processes leave a run `running` until it is reaped: it shows no life by then.
-const FEED = `select f.id as "feedId", f.org_code as "orgCode", o.name as "orgName", f.dataset,
-    o.enabled and f.enabled as enabled, f.paused, f.consecutive_failures as "consecutiveFailures",
-    f.last_error_code as "lastErrorCode", f.last_error as "lastError",
-    (extract(epoch from f.every) * 1000)::float8 as every,
-    ${epoch('f.since')} as since, ${epoch('f.baseline_at')} as "baselineAt",
-    ${epoch("nullif(f.next_due_at, '-infinity')")} as "nextDueAt",
-    ${rangesAsJson('f.coverage')} as coverage,
-    ${rangesAsJson('(select range_agg(a.during) from vcc.gap_acceptance a where a.feed_id = f.id)')} as accepted,
-    (select count(*) from vcc.request q where q.feed_id = f.id and q.finished_at is null) as "openRequests",
-    exists (select from vcc.run r where r.feed_id = f.id and r.status = 'running'
-      and r.heartbeat_at > now() - interval '1 minute') as running,
-    last.run as "lastRun"
-  from vcc.feed f join vcc.org o using (org_code)
-  left join lateral (
-    select json_build_object('id', r.id, 'status', r.status, 'startedAt', ${epoch('r.started_at')},
-        'finishedAt', ${epoch('r.finished_at')}, 'lines', r.lines, 'rejected', r.rejected,
-        'inserted', r.inserted, 'updated', r.updated, 'unchanged', r.unchanged, 'stale', r.stale) as run
-    from vcc.run r where r.feed_id = f.id order by r.id desc limit 1) last on true
-  ${whereFeed('f')}
-  order by f.org_code, array_position(array['addresses','supply_points','subscribers','meters'], f.dataset)`;
-
-function epoch(expression: string): string {
-  return `floor(extract(epoch from ${expression}) * 1000)::float8`;
+/** A time as SQL in whole milliseconds. */
+function epoch<T>(time: Expression<T>): RawBuilder<number | Extract<T, null>> {
+  return sql`floor(${milliseconds(time)})`;
 }
 
-/** SQL that picks by org ($1) and dataset ($2) from a table that has both columns. */
-function whereFeed(alias: string): string {
-  return `where ($1::text is null or ${alias}.org_code = $1) and ($2::text is null or ${alias}.dataset = $2)`;
+function lastRun(feedId: Expression<number>) {
+  return unbound
+    .selectFrom('vcc.run as r')
+    .select(({ ref }) =>
+      jsonBuildObject({
+        id: ref('r.id'),
+        status: ref('r.status').$castTo<RunStatus>(),
+        startedAt: epoch(ref('r.started_at')),
+        finishedAt: epoch(ref('r.finished_at')),
+        lines: ref('r.lines'),
+        rejected: ref('r.rejected'),
+        inserted: ref('r.inserted'),
+        updated: ref('r.updated'),
+        unchanged: ref('r.unchanged'),
+        stale: ref('r.stale'),
+      }).as('run'),
+    )
+    .where('r.feed_id', '=', feedId)
+    .orderBy('r.id', 'desc')
+    .limit(1)
+    .$asScalar();
 }
 
-type FeedRow = Omit<StatusRow, keyof FeedHealth | 'coverage' | 'accepted'> & {
-  readonly coverage: Ranges;
-  readonly accepted: Ranges;
-};
+function selectStatus(db: Database, { orgCode, dataset }: LedgerFilter) {
+  return db
+    .selectFrom('vcc.feed as f')
+    .innerJoin('vcc.org as o', 'o.org_code', 'f.org_code')
+    .select((eb) => [
+      'f.id as feedId',
+      'f.org_code as orgCode',
+      'o.name as orgName',
+      'f.dataset',
+      eb.and({ 'o.enabled': true, 'f.enabled': true }).as('enabled'),
+      'f.paused',
+      'f.consecutive_failures as consecutiveFailures',
+      'f.last_error_code as lastErrorCode',
+      'f.last_error as lastError',
+      milliseconds(eb.ref('f.every')).as('every'),
+      epoch(eb.ref('f.since')).as('since'),
+      epoch(eb.ref('f.baseline_at')).as('baselineAt'),
+      epoch(sql<Date | null>`nullif(${eb.ref('f.next_due_at')}, '-infinity')`).as('nextDueAt'),
+      rangesAsJson(eb.ref('f.coverage')).as('coverage'),
+      rangesAsJson(acceptedGaps(eb.ref('f.id'))).as('accepted'),
+      eb
+        .selectFrom('vcc.request as q')
+        .select((of) => of.fn.countAll<number>().as('open'))
+        .whereRef('q.feed_id', '=', 'f.id')
+        .where('q.finished_at', 'is', null)
+        .as('openRequests'),
+      // Backends of dead processes leave a run `running` until it is reaped: it shows no life by then.
+      eb
+        .exists(
+          eb
+            .selectFrom('vcc.run as r')
+            .whereRef('r.feed_id', '=', 'f.id')
+            .where('r.status', '=', 'running')
+            .where('r.heartbeat_at', '>', sql<Date>`now() - interval '1 minute'`),
+        )
+        .as('running'),
+      lastRun(eb.ref('f.id')).as('lastRun'),
+    ])
+    .$if(orgCode !== undefined, (q) => q.where('f.org_code', '=', orgCode!))
+    .$if(dataset !== undefined, (q) => q.where('f.dataset', '=', dataset!))
+    .orderBy('f.org_code')
+    .orderBy((eb) => documentOrder(eb.ref('f.dataset')))
+    .$narrowType<{
+      dataset: DatasetName;
+      enabled: boolean;
+      openRequests: number;
+      running: boolean;
+    }>();
+}
 
 /**
  * Reads how the feeds stand, and whether the queue waits as a whole.
@@ -113,14 +157,14 @@ type FeedRow = Omit<StatusRow, keyof FeedHealth | 'coverage' | 'accepted'> & {
  * @param now our time in milliseconds; the platform's difference, as last seen, is added
  */
 export async function readStatus(
-  pool: pg.Pool,
+  db: Database,
   settings: HealthSettings,
   now: number,
   options: StatusOptions = {},
 ): Promise<Status> {
-  const [{ rows }, { blocked, skew }] = await Promise.all([
-    pool.query<FeedRow>(FEED, [options.orgCode ?? null, options.dataset ?? null]),
-    readPlatform(pool, options.appId),
+  const [rows, { blocked, skew }] = await Promise.all([
+    selectStatus(db, options).execute(),
+    readPlatform(db, options.appId),
   ]);
   const platformNow = now + skew;
   const feeds = rows.map((row): StatusRow => {
@@ -131,91 +175,88 @@ export async function readStatus(
 }
 
 async function readPlatform(
-  pool: pg.Pool,
+  db: Database,
   appId: string | undefined,
 ): Promise<{ readonly blocked: PlatformBlock | null; readonly skew: number }> {
-  const { rows } = await pool.query<PlatformBlock & { skew: number | null }>(
-    `select app_id as "appId", ${epoch('blocked_since')} as "blockedSince", ${epoch('probe_at')} as "probeAt",
-        error_code as "errorCode", error_message as "errorMessage", clock_skew * 1000 as skew
-      from vcc.platform_state where $1::text is null or app_id = $1
-      order by blocked_since desc nulls last`,
-    [appId ?? null],
-  );
-  const [first] = rows;
+  const first = await db
+    .selectFrom('vcc.platform_state')
+    .select(({ ref }) => [
+      'app_id as appId',
+      epoch(ref('blocked_since')).as('blockedSince'),
+      epoch(ref('probe_at')).as('probeAt'),
+      'error_code as errorCode',
+      'error_message as errorMessage',
+      'clock_skew',
+    ])
+    .$if(appId !== undefined, (q) => q.where('app_id', '=', appId!))
+    .orderBy('blocked_since', (order) => order.desc().nullsLast())
+    .limit(1)
+    .executeTakeFirst();
   if (!first) return { blocked: null, skew: 0 };
-  const { skew, ...block } = first;
-  return { blocked: block.blockedSince === null ? null : block, skew: skew ?? 0 };
+  const { clock_skew, blockedSince, probeAt, ...block } = first;
+  // Both are set together.
+  const waits = blockedSince !== null && probeAt !== null;
+  return {
+    blocked: waits ? { ...block, blockedSince, probeAt } : null,
+    skew: (clock_skew ?? 0) * 1000,
+  };
 }
+
+// biome-ignore format: a line a group
+const RUN_COLUMNS = [
+  'id', 'feed_id', 'org_code', 'dataset', 'trigger', 'request_id',
+  'window_from', 'window_to', 'requested_from', 'requested_to',
+  'status', 'started_at', 'finished_at', 'heartbeat_at',
+  'seq', 'http_status', 'bytes', 'sha256', 'lines', 'accepted', 'rejected',
+  'inserted', 'updated', 'unchanged', 'stale', 'duplicate', 'flagged',
+  'clock_skew', 'error_code', 'error_message', 'worker',
+] as const;
 
 /** A run as its row stands, by the table's column names; times are `Date`s. */
-export interface RunRow extends Receipt {
-  readonly id: number;
-  readonly feed_id: number;
-  readonly org_code: string;
+export interface RunRow extends Pick<Selectable<VccRun>, (typeof RUN_COLUMNS)[number]> {
   readonly dataset: DatasetName;
   readonly trigger: Trigger;
-  readonly request_id: number | null;
-  readonly window_from: Date;
-  readonly window_to: Date;
-  readonly requested_from: Date | null;
-  readonly requested_to: Date | null;
   readonly status: RunStatus;
-  readonly started_at: Date;
-  readonly finished_at: Date | null;
-  readonly heartbeat_at: Date;
-  readonly seq: string | null;
-  readonly http_status: number | null;
-  readonly bytes: number;
-  readonly sha256: string | null;
-  /** Platform's clock less ours, in seconds. */
-  readonly clock_skew: number | null;
-  readonly error_code: string | null;
-  readonly error_message: string | null;
-  readonly worker: string;
 }
-
-const RUN_COLUMNS = [
-  'id, feed_id, org_code, dataset, trigger, request_id, window_from, window_to, requested_from, requested_to',
-  'status, started_at, finished_at, heartbeat_at, seq, http_status, bytes, sha256, lines, accepted, rejected',
-  'inserted, updated, unchanged, stale, duplicate, flagged, clock_skew, error_code, error_message, worker',
-].join(', ');
 
 /** The newest runs, newest first. */
-export async function listRuns(
-  pool: pg.Pool,
+export function listRuns(
+  db: Database,
   options: LedgerFilter & { readonly status?: RunStatus | undefined; readonly limit: number },
 ): Promise<RunRow[]> {
-  const { rows } = await pool.query<RunRow>(
-    `select ${RUN_COLUMNS} from vcc.run r
-      ${whereFeed('r')} and ($3::text is null or r.status = $3) order by r.id desc limit $4`,
-    [options.orgCode ?? null, options.dataset ?? null, options.status ?? null, options.limit],
-  );
-  return rows;
+  const { orgCode, dataset, status, limit } = options;
+  return db
+    .selectFrom('vcc.run')
+    .select(RUN_COLUMNS)
+    .$if(orgCode !== undefined, (q) => q.where('org_code', '=', orgCode!))
+    .$if(dataset !== undefined, (q) => q.where('dataset', '=', dataset!))
+    .$if(status !== undefined, (q) => q.where('status', '=', status!))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .$narrowType<{ dataset: DatasetName; trigger: Trigger; status: RunStatus }>()
+    .execute();
 }
 
+// biome-ignore format: a line a group
+const REJECT_COLUMNS = [
+  'j.id', 'j.feed_id', 'f.org_code', 'f.dataset', 'j.run_id', 'j.line_no',
+  'j.reason', 'j.row_key', 'j.line_hash', 'j.line', 'j.first_seen', 'j.last_seen',
+  'j.resolved_at', 'j.resolved_by_run',
+] as const;
+
 /** A refused line without what it says; times are `Date`s. */
-export interface RejectRow {
-  readonly id: number;
-  readonly feed_id: number;
+export interface RejectRow extends Selectable<VccReject> {
   readonly org_code: string;
   readonly dataset: DatasetName;
-  readonly run_id: number;
-  readonly line_no: number;
-  readonly reason: string;
   /** Masked where it is no code. */
   readonly row_key: string | null;
-  readonly line_hash: string;
   /** Masked; null once its time is over. */
   readonly line: string | null;
-  readonly first_seen: Date;
-  readonly last_seen: Date;
-  readonly resolved_at: Date | null;
-  readonly resolved_by_run: number | null;
 }
 
 /** Refused lines, last seen first; their text leaves this function only masked (design invariant 9). */
 export async function listRejects(
-  pool: pg.Pool,
+  db: Database,
   options: LedgerFilter & {
     readonly reason?: string | undefined;
     /** Those too that are resolved. */
@@ -223,20 +264,20 @@ export async function listRejects(
     readonly limit: number;
   },
 ): Promise<RejectRow[]> {
-  const { rows } = await pool.query<RejectRow>(
-    `select j.id, j.feed_id, f.org_code, f.dataset, j.run_id, j.line_no, j.reason, j.row_key, j.line_hash,
-        j.line, j.first_seen, j.last_seen, j.resolved_at, j.resolved_by_run
-      from vcc.reject j join vcc.feed f on f.id = j.feed_id
-      ${whereFeed('f')} and ($3::text is null or j.reason = $3) and ($4 or j.resolved_at is null)
-      order by j.last_seen desc, j.id desc limit $5`,
-    [
-      options.orgCode ?? null,
-      options.dataset ?? null,
-      options.reason ?? null,
-      options.all,
-      options.limit,
-    ],
-  );
+  const { orgCode, dataset, reason } = options;
+  const rows = await db
+    .selectFrom('vcc.reject as j')
+    .innerJoin('vcc.feed as f', 'f.id', 'j.feed_id')
+    .select(REJECT_COLUMNS)
+    .$if(orgCode !== undefined, (q) => q.where('f.org_code', '=', orgCode!))
+    .$if(dataset !== undefined, (q) => q.where('f.dataset', '=', dataset!))
+    .$if(reason !== undefined, (q) => q.where('j.reason', '=', reason!))
+    .$if(!options.all, (q) => q.where('j.resolved_at', 'is', null))
+    .orderBy('j.last_seen', 'desc')
+    .orderBy('j.id', 'desc')
+    .limit(options.limit)
+    .$narrowType<{ dataset: DatasetName }>()
+    .execute();
   return rows.map((row) => ({
     ...row,
     row_key: row.row_key === null ? null : maskKey(row.row_key),

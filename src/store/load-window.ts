@@ -15,6 +15,9 @@ const KEPT_SUPERSEDED = 1000;
 /** From so many staged rows on, a nested loop over a table believed empty would not end. */
 const MANY_ROWS = 10_000;
 
+// Set-based SQL made anew for each header's columns: a builder could not check names known only at run
+// time, so these statements are text on the run's connection.
+
 /** What the merge statements of one header have in common. */
 interface Clauses {
   readonly stage: string;

@@ -10,7 +10,7 @@ import {
 } from 'kysely';
 import type pg from 'pg';
 import { FatalError } from '../core/errors.ts';
-import { openPool } from './pool.ts';
+import { type Database, openPool } from './pool.ts';
 
 // The same depth from src/store and dist/store.
 const FOLDER = new URL('../../migrations/', import.meta.url);
@@ -83,17 +83,14 @@ async function migrateQueue(pool: pg.Pool): Promise<void> {
  *
  * @throws FatalError `SCHEMA_MISSING` if it has none, an older or a newer one
  */
-export async function assertSchema(pool: pg.Pool): Promise<void> {
+export async function assertSchema(db: Database): Promise<void> {
   const wanted = await migrationNames();
-  const { rows } = await pool.query<{ known: string | null; queue: string | null }>(
-    `select to_regclass('vcc.migration')::text as known, to_regnamespace($1)::text as queue`,
-    [QUEUE_SCHEMA],
-  );
+  const { rows } = await sql<{ known: string | null; queue: string | null }>`
+    select to_regclass('vcc.migration')::text as known,
+      to_regnamespace(${QUEUE_SCHEMA})::text as queue`.execute(db);
   if (!rows[0]?.known) throw new FatalError('SCHEMA_MISSING', 'the database has no schema vcc');
-  const applied = await pool.query<{ name: string }>(
-    'select name from vcc.migration order by name',
-  );
-  const present = new Set(applied.rows.map(({ name }) => name));
+  const applied = await db.selectFrom('vcc.migration').select('name').orderBy('name').execute();
+  const present = new Set(applied.map(({ name }) => name));
   const lacking = wanted.filter((name) => !present.has(name));
   if (lacking.length > 0 || !rows[0].queue) {
     throw new FatalError(

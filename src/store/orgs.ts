@@ -1,8 +1,9 @@
-import type pg from 'pg';
-import type { PoolClient } from 'pg';
+import { sql } from 'kysely';
 import { DATASET_NAMES, type DatasetName } from '../core/dataset.ts';
 import type { KnownFeed } from '../core/request.ts';
-import { toTimestamp } from './time.ts';
+import { documentOrder } from './feeds.ts';
+import type { Database } from './pool.ts';
+import { NOW, toTimestamp } from './time.ts';
 
 /** An organisation to add or to bring up to date; what is left undefined stays as it is. */
 export interface OrgChange {
@@ -40,25 +41,30 @@ export interface OrgRow {
   readonly paused: readonly DatasetName[];
 }
 
-const IN_ORDER = `array_position(array['${DATASET_NAMES.join("','")}'], f.dataset)`;
-
 /**
  * Adds an organisation with its feeds, or updates it: names, intervals and beginnings are set, feeds are
  * added and enabled, nothing is taken away, and a disabled organisation stays disabled.
  */
-export async function addOrg(pool: pg.Pool, change: OrgChange): Promise<OrgChanged> {
-  return inTransaction(pool, async (client) => {
-    const { rows } = await client.query<{ isNew: boolean; enabled: boolean }>(
-      `insert into vcc.org (org_code, name, area_code) values ($1, $2, $3)
-        on conflict (org_code) do update
-          set name = coalesce($2, org.name), area_code = coalesce($3, org.area_code)
-        returning xmax = 0 as "isNew", enabled`,
-      [change.orgCode, change.name ?? null, change.areaCode ?? null],
-    );
-    const { isNew, enabled } = rows[0]!;
+export function addOrg(db: Database, change: OrgChange): Promise<OrgChanged> {
+  return db.transaction().execute(async (trx) => {
+    const { isNew, enabled } = await trx
+      .insertInto('vcc.org')
+      .values({
+        org_code: change.orgCode,
+        name: change.name ?? null,
+        area_code: change.areaCode ?? null,
+      })
+      .onConflict((conflict) =>
+        conflict.column('org_code').doUpdateSet(({ fn }) => ({
+          name: fn.coalesce('excluded.name', 'vcc.org.name'),
+          area_code: fn.coalesce('excluded.area_code', 'vcc.org.area_code'),
+        })),
+      )
+      .returning(['enabled', sql<boolean>`xmax = 0`.as('isNew')])
+      .executeTakeFirstOrThrow();
     const wanted = change.datasets ?? (isNew ? DATASET_NAMES : []);
-    const present = await feedsBefore(client, change.orgCode);
-    await changeFeeds(client, change, wanted);
+    const present = await feedsBefore(trx, change.orgCode);
+    await changeFeeds(trx, change, wanted);
     return {
       isNew,
       enabled,
@@ -69,41 +75,52 @@ export async function addOrg(pool: pg.Pool, change: OrgChange): Promise<OrgChang
 }
 
 /** Datasets of an organisation's feeds, and whether they are enabled. */
-async function feedsBefore(
-  client: PoolClient,
-  orgCode: string,
-): Promise<ReadonlyMap<DatasetName, boolean>> {
-  const { rows } = await client.query<{ dataset: DatasetName; enabled: boolean }>(
-    'select dataset, enabled from vcc.feed where org_code = $1',
-    [orgCode],
-  );
+async function feedsBefore(db: Database, orgCode: string): Promise<ReadonlyMap<string, boolean>> {
+  const rows = await db
+    .selectFrom('vcc.feed')
+    .select(['dataset', 'enabled'])
+    .where('org_code', '=', orgCode)
+    .execute();
   return new Map(rows.map(({ dataset, enabled }) => [dataset, enabled]));
 }
 
 /** Adds and enables the wanted feeds; interval and beginning go to these, or to all if none is named. */
 async function changeFeeds(
-  client: PoolClient,
+  db: Database,
   { orgCode, datasets, every, since }: OrgChange,
   wanted: readonly DatasetName[],
 ): Promise<void> {
-  await client.query(
-    `insert into vcc.feed (org_code, dataset) select $1, unnest($2::text[])
-      on conflict (org_code, dataset) do update set enabled = true where not feed.enabled`,
-    [orgCode, wanted],
-  );
+  if (wanted.length > 0) {
+    await db
+      .insertInto('vcc.feed')
+      .values(wanted.map((dataset) => ({ org_code: orgCode, dataset })))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['org_code', 'dataset'])
+          .doUpdateSet({ enabled: true })
+          .where('vcc.feed.enabled', '=', false),
+      )
+      .execute();
+  }
   if (every === undefined && since === undefined) return;
-  // What has changed may be due at once; a feed that fails keeps its distance.
-  await client.query(
-    `update vcc.feed set every = coalesce(make_interval(secs => $3), every), since = coalesce($4, since),
-        next_due_at = case when consecutive_failures = 0 then least(next_due_at, now()) else next_due_at end
-      where org_code = $1 and ($2::text[] is null or dataset = any($2))`,
-    [
-      orgCode,
-      datasets ?? null,
-      every === undefined ? null : every / 1000,
-      since === undefined ? null : toTimestamp(since),
-    ],
-  );
+  await db
+    .updateTable('vcc.feed')
+    .set((eb) => ({
+      ...(every !== undefined && { every: sql<string>`make_interval(secs => ${every / 1000})` }),
+      ...(since !== undefined && { since: toTimestamp(since) }),
+      // What has changed may be due at once; a feed that fails keeps its distance.
+      next_due_at: eb
+        .case()
+        .when('consecutive_failures', '=', 0)
+        .then(eb.fn<Date>('least', ['next_due_at', NOW]))
+        .else(eb.ref('next_due_at'))
+        .end(),
+    }))
+    .where('org_code', '=', orgCode)
+    .$if(datasets !== undefined, (q) =>
+      q.where('dataset', '=', sql<string>`any(${[...datasets!]})`),
+    )
+    .execute();
 }
 
 /**
@@ -112,31 +129,60 @@ async function changeFeeds(
  *
  * @returns the codes that were added
  */
-export async function addMissingOrgs(pool: pg.Pool, codes: readonly string[]): Promise<string[]> {
+export async function addMissingOrgs(db: Database, codes: readonly string[]): Promise<string[]> {
   if (codes.length === 0) return [];
   // In order, so that processes that start at the same time do not block one another.
-  const { rows } = await pool.query<{ org_code: string }>(
-    `with added as (
-        insert into vcc.org (org_code) select distinct unnest($1::text[]) order by 1
-          on conflict (org_code) do nothing returning org_code),
-      fed as (insert into vcc.feed (org_code, dataset)
-        select org_code, dataset from added cross join unnest($2::text[]) as dataset)
-      select org_code from added order by org_code`,
-    [codes, DATASET_NAMES],
-  );
+  const inOrder = [...new Set(codes)].sort();
+  const datasets = sql<{ dataset: string }>`unnest(${[...DATASET_NAMES]}::text[])`;
+  const rows = await db
+    .with('added', (cte) =>
+      cte
+        .insertInto('vcc.org')
+        .values(inOrder.map((org_code) => ({ org_code })))
+        .onConflict((conflict) => conflict.column('org_code').doNothing())
+        .returning('org_code'),
+    )
+    .with('fed', (cte) =>
+      cte
+        .insertInto('vcc.feed')
+        .columns(['org_code', 'dataset'])
+        .expression((eb) =>
+          eb
+            .selectFrom('added')
+            .crossJoin(datasets.as<'d'>(sql`d (dataset)`))
+            .select(['added.org_code', 'd.dataset']),
+        ),
+    )
+    .selectFrom('added')
+    .select('org_code')
+    .orderBy('org_code')
+    .execute();
   return rows.map((row) => row.org_code);
 }
 
 /** All organisations with their feeds, by code. */
-export async function listOrgs(pool: pg.Pool): Promise<OrgRow[]> {
-  const { rows } = await pool.query<OrgRow>(
-    `select o.org_code as "orgCode", o.name, o.area_code as "areaCode", o.enabled,
-        coalesce(array_agg(f.dataset order by ${IN_ORDER}) filter (where f.enabled), '{}') as datasets,
-        coalesce(array_agg(f.dataset order by ${IN_ORDER}) filter (where f.enabled and f.paused), '{}') as paused
-      from vcc.org o left join vcc.feed f using (org_code)
-      group by o.org_code order by o.org_code`,
-  );
-  return rows;
+export function listOrgs(db: Database): Promise<OrgRow[]> {
+  return db
+    .selectFrom('vcc.org as o')
+    .leftJoin('vcc.feed as f', 'f.org_code', 'o.org_code')
+    .select((eb) => {
+      const taken = eb.fn
+        .agg<DatasetName[]>('array_agg', ['f.dataset'])
+        .orderBy(documentOrder(eb.ref('f.dataset')))
+        .filterWhere('f.enabled', '=', true);
+      const none = sql<DatasetName[]>`'{}'`;
+      return [
+        'o.org_code as orgCode',
+        'o.name',
+        'o.area_code as areaCode',
+        'o.enabled',
+        eb.fn.coalesce(taken, none).as('datasets'),
+        eb.fn.coalesce(taken.filterWhere('f.paused', '=', true), none).as('paused'),
+      ];
+    })
+    .groupBy('o.org_code')
+    .orderBy('o.org_code')
+    .execute();
 }
 
 /**
@@ -145,64 +191,62 @@ export async function listOrgs(pool: pg.Pool): Promise<OrgRow[]> {
  * @returns false if there is no such organisation
  */
 export async function setOrgEnabled(
-  pool: pg.Pool,
+  db: Database,
   orgCode: string,
   enabled: boolean,
 ): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `with one as (update vcc.org set enabled = $2 where org_code = $1 returning org_code),
-      woken as (update vcc.feed f set next_due_at = least(f.next_due_at, now())
-        from one where $2 and f.org_code = one.org_code)
-      select from one`,
-    [orgCode, enabled],
-  );
-  return rowCount === 1;
+  const found = await db
+    .with('one', (cte) =>
+      cte
+        .updateTable('vcc.org')
+        .set({ enabled })
+        .where('org_code', '=', orgCode)
+        .returning(['org_code', 'enabled']),
+    )
+    .with('woken', (cte) =>
+      cte
+        .updateTable('vcc.feed as f')
+        .from('one')
+        .set((eb) => ({ next_due_at: eb.fn('least', ['f.next_due_at', NOW]) }))
+        .whereRef('f.org_code', '=', 'one.org_code')
+        .where('one.enabled', '=', true),
+    )
+    .selectFrom('one')
+    .select('org_code')
+    .executeTakeFirst();
+  return found !== undefined;
 }
 
 /** Pauses feeds, or lets them go on; those are due at once. */
 export async function pauseFeeds(
-  pool: pg.Pool,
+  db: Database,
   feedIds: readonly number[],
   paused: boolean,
 ): Promise<void> {
-  await pool.query(
-    `update vcc.feed set paused = $2,
-        next_due_at = case when $2 then next_due_at else least(next_due_at, now()) end
-      where id = any($1)`,
-    [feedIds, paused],
-  );
+  await db
+    .updateTable('vcc.feed')
+    .set((eb) => ({
+      paused,
+      ...(!paused && { next_due_at: eb.fn<Date>('least', ['next_due_at', NOW]) }),
+    }))
+    .where('id', '=', sql<number>`any(${[...feedIds]})`)
+    .execute();
 }
 
 /** The feeds of an organisation, in the document's order; null if there is no such organisation. */
-export async function feedsOfOrg(pool: pg.Pool, orgCode: string): Promise<KnownFeed[] | null> {
-  const { rows } = await pool.query<{
-    id: number | null;
-    dataset: DatasetName;
-    active: boolean;
-  }>(
-    `select f.id, f.dataset, o.enabled and f.enabled and not f.paused as active
-      from vcc.org o left join vcc.feed f using (org_code)
-      where o.org_code = $1 order by ${IN_ORDER}`,
-    [orgCode],
-  );
+export async function feedsOfOrg(db: Database, orgCode: string): Promise<KnownFeed[] | null> {
+  const rows = await db
+    .selectFrom('vcc.org as o')
+    .leftJoin('vcc.feed as f', 'f.org_code', 'o.org_code')
+    .select((eb) => [
+      'f.id',
+      'f.dataset',
+      eb.and({ 'o.enabled': true, 'f.enabled': true, 'f.paused': false }).as('active'),
+    ])
+    .where('o.org_code', '=', orgCode)
+    .orderBy((eb) => documentOrder(eb.ref('f.dataset')))
+    .$narrowType<{ dataset: DatasetName; active: boolean }>()
+    .execute();
   if (rows.length === 0) return null;
   return rows.flatMap(({ id, dataset, active }) => (id === null ? [] : { id, dataset, active }));
-}
-
-async function inTransaction<T>(
-  pool: pg.Pool,
-  work: (client: PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    client.release();
-    return result;
-  } catch (error) {
-    // Closing the connection takes the transaction with it, whatever state it is in.
-    client.release(true);
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
-import type pg from 'pg';
+import { sql } from 'kysely';
 import { describeError, type SyncError } from '../core/errors.ts';
 import type { Gate, PlatformState, RequestPacer } from '../sync/ports.ts';
-import { databaseError } from './database-error.ts';
-import { toTimestamp } from './time.ts';
+import { guarded } from './database-error.ts';
+import type { Database } from './pool.ts';
+import { instant, toTimestamp } from './time.ts';
 
 /** How long the queue waits between probes of a platform that refuses us, in milliseconds. */
 export const PROBE_EVERY = 30_000;
@@ -11,77 +12,67 @@ export const PROBE_EVERY = 30_000;
 const SKEW_STEP = 2_000;
 
 /** What all processes know of the platform together, kept in Postgres so that it outlives Redis. */
-export function openPlatformState(pool: pg.Pool, appId: string): PlatformState {
+export function openPlatformState(db: Database, appId: string): PlatformState {
   let notedSkew: number | null = null;
-  const query = async <R extends object>(text: string, values: unknown[]) => {
-    try {
-      return await pool.query<R>(text, values);
-    } catch (error) {
-      throw databaseError(error);
-    }
-  };
+  const row = db.selectFrom('vcc.platform_state').where('app_id', '=', appId);
+  const change = db.updateTable('vcc.platform_state').where('app_id', '=', appId);
+  const changed = async (update: typeof change): Promise<boolean> =>
+    (await guarded(update.executeTakeFirst())).numUpdatedRows === 1n;
   return {
     async gate(now): Promise<Gate> {
-      const { rows } = await query<{ waiting: boolean }>(
-        'select probe_at > $2 as waiting from vcc.platform_state where app_id = $1 and blocked_since is not null',
-        [appId, toTimestamp(now)],
-      );
-      if (!rows[0]) return 'open';
-      return rows[0].waiting ? 'closed' : 'probe';
+      const query = row
+        .select((eb) => eb('probe_at', '>', instant(now)).as('waiting'))
+        .where('blocked_since', 'is not', null);
+      const blocked = await guarded(query.executeTakeFirst());
+      if (!blocked) return 'open';
+      return blocked.waiting ? 'closed' : 'probe';
     },
 
-    async takeProbe(now): Promise<boolean> {
+    takeProbe(now): Promise<boolean> {
       // The next probe is put off in the same moment, so that only one caller gets this one.
-      const { rowCount } = await query(
-        'update vcc.platform_state set probe_at = $3 where app_id = $1 and probe_at <= $2',
-        [appId, toTimestamp(now), toTimestamp(now + PROBE_EVERY)],
-      );
-      return rowCount === 1;
+      const probeAt = toTimestamp(now + PROBE_EVERY);
+      return changed(change.set({ probe_at: probeAt }).where('probe_at', '<=', instant(now)));
     },
 
     async block(error: SyncError, now): Promise<boolean> {
-      const values = [appId, toTimestamp(now + PROBE_EVERY), error.code, describeError(error)];
-      await query('insert into vcc.platform_state (app_id) values ($1) on conflict do nothing', [
-        appId,
-      ]);
-      const { rowCount } = await query(
-        `update vcc.platform_state set blocked_since = $5, probe_at = $2, error_code = $3, error_message = $4
-          where app_id = $1 and blocked_since is null`,
-        [...values, toTimestamp(now)],
+      const refusal = change.set({
+        probe_at: toTimestamp(now + PROBE_EVERY),
+        error_code: error.code,
+        error_message: describeError(error),
+      });
+      await guarded(
+        db
+          .insertInto('vcc.platform_state')
+          .values({ app_id: appId })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute(),
       );
-      if (rowCount === 1) return true;
-      await query(
-        `update vcc.platform_state set probe_at = $2, error_code = $3, error_message = $4
-          where app_id = $1 and blocked_since is not null`,
-        values,
-      );
+      const first = refusal.set({ blocked_since: toTimestamp(now) });
+      if (await changed(first.where('blocked_since', 'is', null))) return true;
+      await changed(refusal.where('blocked_since', 'is not', null));
       return false;
     },
 
-    async unblock(): Promise<boolean> {
-      const { rowCount } = await query(
-        `update vcc.platform_state set blocked_since = null, probe_at = null, error_code = null, error_message = null
-          where app_id = $1 and blocked_since is not null`,
-        [appId],
-      );
-      return rowCount === 1;
+    unblock(): Promise<boolean> {
+      const open = { blocked_since: null, probe_at: null, error_code: null, error_message: null };
+      return changed(change.set(open).where('blocked_since', 'is not', null));
     },
 
     async clockSkew(): Promise<number> {
-      const { rows } = await query<{ clock_skew: number | null }>(
-        'select clock_skew from vcc.platform_state where app_id = $1',
-        [appId],
-      );
-      return (rows[0]?.clock_skew ?? 0) * 1000;
+      const known = await guarded(row.select('clock_skew').executeTakeFirst());
+      return (known?.clock_skew ?? 0) * 1000;
     },
 
     async noteClockSkew(skew): Promise<void> {
       if (notedSkew !== null && Math.abs(skew - notedSkew) < SKEW_STEP) return;
       notedSkew = skew;
-      await query(
-        `insert into vcc.platform_state (app_id, clock_skew) values ($1, $2)
-          on conflict (app_id) do update set clock_skew = excluded.clock_skew`,
-        [appId, skew / 1000],
+      const seen = { clock_skew: skew / 1000 };
+      await guarded(
+        db
+          .insertInto('vcc.platform_state')
+          .values({ app_id: appId, ...seen })
+          .onConflict((conflict) => conflict.column('app_id').doUpdateSet(seen))
+          .execute(),
       );
     },
   };
@@ -92,19 +83,20 @@ export function openPlatformState(pool: pg.Pool, appId: string): PlatformState {
  *
  * @param maxPerSecond requests a second, all processes together
  */
-export function openRequestPacer(pool: pg.Pool, appId: string, maxPerSecond: number): RequestPacer {
-  return {
-    async reserve(): Promise<number> {
-      const { rows } = await pool.query<{ wait: number }>(
-        `insert into vcc.platform_state as p (app_id, next_request_at)
-          values ($1, clock_timestamp() + make_interval(secs => $2))
-          on conflict (app_id) do update set next_request_at =
-            greatest(p.next_request_at, clock_timestamp()) + make_interval(secs => $2)
-          returning greatest(0, extract(epoch from next_request_at - make_interval(secs => $2)
-            - clock_timestamp()) * 1000)::float8 as wait`,
-        [appId, 1 / maxPerSecond],
-      );
-      return rows[0]!.wait;
-    },
-  };
+export function openRequestPacer(db: Database, appId: string, maxPerSecond: number): RequestPacer {
+  const slot = sql`make_interval(secs => ${1 / maxPerSecond})`;
+  const query = db
+    .insertInto('vcc.platform_state')
+    .values({ app_id: appId, next_request_at: sql<Date>`clock_timestamp() + ${slot}` })
+    .onConflict((conflict) =>
+      conflict.column('app_id').doUpdateSet(({ ref }) => ({
+        next_request_at: sql<Date>`greatest(${ref('vcc.platform_state.next_request_at')},
+          clock_timestamp()) + ${slot}`,
+      })),
+    )
+    .returning(({ ref }) =>
+      sql<number>`greatest(0, extract(epoch from ${ref('next_request_at')} - ${slot}
+        - clock_timestamp()) * 1000)::float8`.as('wait'),
+    );
+  return { reserve: async () => (await query.executeTakeFirstOrThrow()).wait };
 }

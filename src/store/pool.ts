@@ -1,5 +1,13 @@
-import { Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresDialect,
+  PostgresIntrospector,
+  type PostgresPoolClient,
+  PostgresQueryCompiler,
+} from 'kysely';
+import pg, { type PoolClient } from 'pg';
 import type { DB } from './database.ts';
 
 // int8 counters stay far below 2^53; numbers spare every reader a conversion.
@@ -54,3 +62,33 @@ export function openPool(databaseUrl: string, options: PoolOptions): pg.Pool {
 export function openDatabase(pool: pg.Pool): Database {
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
 }
+
+/**
+ * Puts Kysely's typed queries on one connection that is held anyway, such as a claim's: every query
+ * goes there, and none gives the connection back.
+ *
+ * Begin and end transactions on the connection itself.
+ */
+export function databaseOn(client: PoolClient): Database {
+  const held: PostgresPoolClient = {
+    query: client.query.bind(client) as PostgresPoolClient['query'],
+    release: () => {},
+  };
+  const pool = { connect: async () => held, end: async () => {} };
+  return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/**
+ * Builds queries apart from any connection: what every run asks is built once, which costs three
+ * times as much as to compile it, and is executed where it is wanted.
+ *
+ * @example const { rows } = await db.executeQuery(unbound.selectFrom('vcc.feed').select('id'));
+ */
+export const unbound: Database = new Kysely<DB>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+});

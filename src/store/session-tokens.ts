@@ -1,62 +1,54 @@
-import type pg from 'pg';
+import { sql } from 'kysely';
 import type { SessionToken, TokenStore } from '../sync/ports.ts';
-import { databaseError } from './database-error.ts';
-import { toTimestamp } from './time.ts';
+import { guarded } from './database-error.ts';
+import type { Database } from './pool.ts';
+import { milliseconds, NOW, toTimestamp } from './time.ts';
 
 /** First half of the advisory lock under which a token is renewed; the second is the app's hash. */
 const TOKEN_LOCK = 0x7664;
 
-type Queryable = Pick<pg.Pool, 'query'>;
-
 async function read(
-  db: Queryable,
+  db: Database,
   appId: string,
   fingerprint: string,
 ): Promise<SessionToken | null> {
-  const { rows } = await db.query<{ token: string; expires: number }>(
-    `select token, (extract(epoch from expires_at) * 1000)::float8 as expires
-      from vcc.session_token where app_id = $1 and key_fingerprint = $2`,
-    [appId, fingerprint],
-  );
-  return rows[0] ? { token: rows[0].token, expiresAt: rows[0].expires } : null;
+  const stored = await db
+    .selectFrom('vcc.session_token')
+    .select((eb) => ['token', milliseconds(eb.ref('expires_at')).as('expiresAt')])
+    .where('app_id', '=', appId)
+    .where('key_fingerprint', '=', fingerprint)
+    .executeTakeFirst();
+  return stored ?? null;
+}
+
+async function write(
+  db: Database,
+  appId: string,
+  fingerprint: string,
+  { token, expiresAt }: SessionToken,
+): Promise<void> {
+  const row = { key_fingerprint: fingerprint, token, expires_at: toTimestamp(expiresAt) };
+  await db
+    .insertInto('vcc.session_token')
+    .values({ app_id: appId, ...row })
+    .onConflict((conflict) => conflict.column('app_id').doUpdateSet({ ...row, issued_at: NOW }))
+    .execute();
 }
 
 /** The session token in Postgres, where all processes share it (P4). */
-export function openTokenStore(pool: pg.Pool): TokenStore {
+export function openTokenStore(db: Database): TokenStore {
   return {
-    async read(appId, fingerprint) {
-      try {
-        return await read(pool, appId, fingerprint);
-      } catch (error) {
-        throw databaseError(error);
-      }
-    },
+    read: (appId, fingerprint) => guarded(read(db, appId, fingerprint)),
 
-    async replace(appId, fingerprint, renew) {
-      const client = await pool.connect().catch((error) => {
-        throw databaseError(error);
-      });
-      try {
-        await client.query('begin');
-        await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [TOKEN_LOCK, appId]);
-        const stored = await read(client, appId, fingerprint);
+    replace(appId, fingerprint, renew) {
+      const renewal = db.transaction().execute(async (locked) => {
+        await sql`select pg_advisory_xact_lock(${TOKEN_LOCK}, hashtext(${appId}))`.execute(locked);
+        const stored = await read(locked, appId, fingerprint);
         const token = await renew(stored);
-        if (token !== stored) {
-          await client.query(
-            `insert into vcc.session_token (app_id, key_fingerprint, token, expires_at) values ($1, $2, $3, $4)
-              on conflict (app_id) do update set key_fingerprint = excluded.key_fingerprint,
-                token = excluded.token, expires_at = excluded.expires_at, issued_at = now()`,
-            [appId, fingerprint, token.token, toTimestamp(token.expiresAt)],
-          );
-        }
-        await client.query('commit');
-        client.release();
+        if (token !== stored) await write(locked, appId, fingerprint, token);
         return token;
-      } catch (error) {
-        // Closing the connection takes transaction and lock with it, whatever state they are in.
-        client.release(true);
-        throw databaseError(error);
-      }
+      });
+      return guarded(renewal);
     },
   };
 }

@@ -6,6 +6,8 @@ import type { Dataset } from '../core/dataset.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Row } from '../core/table/row.ts';
 
+// COPY and temporary tables whose columns come from the catalogue: nothing that table types could check.
+
 /** Up to so many rows are sent as arrays: cheaper than a COPY, which takes round trips of its own. */
 const FEW_ROWS = 500;
 

@@ -1,9 +1,10 @@
+import { sql } from 'kysely';
 import type pg from 'pg';
 import type { FeedStore } from '../sync/ports.ts';
 import { PostgresClaim } from './claim.ts';
-import { databaseError } from './database-error.ts';
+import { guarded } from './database-error.ts';
 import { dueFeeds, findFeed, orgCodesWithFeeds } from './feeds.ts';
-import { openPool } from './pool.ts';
+import { type Database, openDatabase, openPool } from './pool.ts';
 import { beat, failRun, HEARTBEAT_EVERY, reapRuns } from './runs.ts';
 
 /** How many connections a process may hold. */
@@ -20,6 +21,8 @@ const EXCLUSIVE_LOCK = 0x7665;
 export class Store {
   /** Short statements. */
   readonly pool: pg.Pool;
+  /** Typed queries on `pool`. */
+  readonly db: Database;
   readonly feeds: FeedStore;
   /** Transactions of runs; apart, so that runs can not starve their own bookkeeping. */
   readonly #runPool: pg.Pool;
@@ -28,58 +31,45 @@ export class Store {
 
   constructor(databaseUrl: string, { runs, onError = () => {} }: StoreOptions) {
     this.pool = openPool(databaseUrl, { max: Math.max(4, runs), name: 'vcc-sync', onError });
+    this.db = openDatabase(this.pool);
     this.#runPool = openPool(databaseUrl, { max: runs, name: 'vcc-sync run', onError });
     this.feeds = this.#openFeeds();
     this.#heartbeat = setInterval(() => {
-      beat(this.pool, [...this.#running]).catch((error) => onError(error.code ?? error.name));
+      beat(this.db, [...this.#running]).catch((error) => onError(error.code ?? error.name));
     }, HEARTBEAT_EVERY);
     this.#heartbeat.unref();
   }
 
   #openFeeds(): FeedStore {
-    const { pool } = this;
+    const { db } = this;
     const runPool = this.#runPool;
-    const guard = async <T>(work: Promise<T>): Promise<T> => {
-      try {
-        return await work;
-      } catch (error) {
-        throw databaseError(error);
-      }
-    };
     return {
-      find: (name) => guard(findFeed(pool, name)),
-      due: (now, limit) => guard(dueFeeds(pool, now, limit)),
+      find: (name) => guarded(findFeed(db, name)),
+      due: (now, limit) => guarded(dueFeeds(db, now, limit)),
       claim: async (feedId, wait, signal) => {
-        const client = await guard(runPool.connect());
-        return PostgresClaim.take(client, feedId, wait, signal, { pool, running: this.#running });
+        const client = await guarded(runPool.connect());
+        return PostgresClaim.take(client, feedId, wait, signal, { db, running: this.#running });
       },
-      recordFailure: (failure) => guard(failRun(pool, failure)),
-      orgCodes: () => guard(orgCodesWithFeeds(pool)),
-      reap: () => guard(reapRuns(pool)),
+      recordFailure: (failure) => guarded(failRun(db, failure)),
+      orgCodes: () => guarded(orgCodesWithFeeds(db)),
+      reap: () => guarded(reapRuns(db)),
     };
   }
 
   /** The database's name, which tells installations apart that share one Redis. */
   async databaseName(): Promise<string> {
-    const { rows } = await this.pool.query<{ name: string }>('select current_database() as name');
+    const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(
+      this.db,
+    );
     return rows[0]!.name;
   }
 
   /** Runs work of which only one may be under way, in all processes on this database. */
-  async exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const client = await this.pool.connect();
-    try {
-      await client.query('begin');
-      await client.query('select pg_advisory_xact_lock($1)', [EXCLUSIVE_LOCK]);
-      const result = await work();
-      await client.query('commit');
-      client.release();
-      return result;
-    } catch (error) {
-      // The lock goes with the connection.
-      client.release(true);
-      throw error;
-    }
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.db.transaction().execute(async (locked) => {
+      await sql`select pg_advisory_xact_lock(${EXCLUSIVE_LOCK})`.execute(locked);
+      return work();
+    });
   }
 
   /** Ends the heartbeat and all connections; runs must have ended before. */

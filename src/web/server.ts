@@ -1,11 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import type pg from 'pg';
 import { toSyncError } from '../core/errors.ts';
 import type { QueueBackend } from '../queue/backend.ts';
 import { SYNC_QUEUE } from '../queue/sync-job.ts';
 import { databaseError } from '../store/database-error.ts';
 import { readStatus } from '../store/ledgers.ts';
 import { assertSchema } from '../store/migrate.ts';
+import type { Database } from '../store/pool.ts';
 import type { SyncLog } from '../sync/ports.ts';
 import type { SyncWorld } from '../sync/sync-window.ts';
 import { renderStatusPage } from './status-page.ts';
@@ -13,7 +13,7 @@ import { renderStatusPage } from './status-page.ts';
 /** What the web role needs of the world. */
 export interface WebOptions {
   readonly world: SyncWorld;
-  readonly pool: pg.Pool;
+  readonly db: Database;
   readonly backend: QueueBackend;
   readonly settings: { readonly WEB_HOST: string; readonly WEB_PORT: number };
   readonly log: SyncLog;
@@ -39,7 +39,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
 }
 
 /** Builds the web application without listening, so that tests can inject requests. */
-export function buildApp({ world, pool, backend }: WebOptions): FastifyInstance {
+export function buildApp({ world, db, backend }: WebOptions): FastifyInstance {
   const app = Fastify({ forceCloseConnections: true });
   const queue = backend.queue(SYNC_QUEUE);
   app.addHook('onClose', () => queue.close());
@@ -64,7 +64,7 @@ export function buildApp({ world, pool, backend }: WebOptions): FastifyInstance 
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const missing = await findMissing([
-      ['database and schema', () => assertSchema(pool)],
+      ['database and schema', () => assertSchema(db)],
       ['queue', () => queue.getJobCounts('waiting')],
     ]);
     return reply.code(missing.length === 0 ? 200 : 503).send({
@@ -74,7 +74,7 @@ export function buildApp({ world, pool, backend }: WebOptions): FastifyInstance 
   });
   app.get('/', async (_request, reply) => {
     const now = world.clock();
-    const status = await readStatus(pool, world.settings, now);
+    const status = await readStatus(db, world.settings, now);
     return reply.type('text/html; charset=utf-8').send(renderStatusPage(status, now));
   });
   return app;

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, inject, it } from 'vitest';
 import { describeError } from '../../src/core/errors.ts';
 import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
 import { assertSchema, migrate } from '../../src/store/migrate.ts';
-import { openPool } from '../../src/store/pool.ts';
+import { openDatabase, openPool } from '../../src/store/pool.ts';
 import { createDatabase, useDatabase } from '../support/database.ts';
 import { databaseUrl } from '../support/database-names.ts';
 import { dumpSchema, generateTypes, SCHEMA_FILE, TYPES_FILE } from '../support/schema-dump.ts';
@@ -48,7 +48,7 @@ describe('migrate', () => {
   it('brings an empty database to the schema of this release and says what it applied', async () => {
     const { url, pool } = await emptyDatabase();
     expect(await migrate(url)).toContain('0001_tables');
-    await expect(assertSchema(pool)).resolves.toBeUndefined();
+    await expect(assertSchema(openDatabase(pool))).resolves.toBeUndefined();
   });
 
   it('is harmless twice', async () => {
@@ -63,7 +63,7 @@ describe('migrate', () => {
     const names = applied.flat();
     expect(names).toContain('0001_tables');
     expect(names).toHaveLength(new Set(names).size);
-    await expect(assertSchema(pool)).resolves.toBeUndefined();
+    await expect(assertSchema(openDatabase(pool))).resolves.toBeUndefined();
     expect(await dumpSchema(pool)).toBe(await dumpSchema(database.pool));
   });
 });
@@ -71,7 +71,7 @@ describe('migrate', () => {
 describe('the check of the schema', () => {
   it('says that a database without the schema needs vcc-sync migrate', async () => {
     const { pool } = await emptyDatabase();
-    const error = await assertSchema(pool).catch((cause) => cause);
+    const error = await assertSchema(openDatabase(pool)).catch((cause) => cause);
     expect(error).toMatchObject({
       code: 'SCHEMA_MISSING',
       message: 'the database has no schema vcc',
@@ -82,7 +82,7 @@ describe('the check of the schema', () => {
   it('names the migrations that an older schema lacks', async () => {
     const { pool } = await migratedDatabase();
     await pool.query(`delete from vcc.migration where name = '0001_tables'`);
-    await expect(assertSchema(pool)).rejects.toMatchObject({
+    await expect(assertSchema(openDatabase(pool))).rejects.toMatchObject({
       code: 'SCHEMA_MISSING',
       message: expect.stringMatching(/older than this release: .*0001_tables/),
     });
@@ -91,7 +91,7 @@ describe('the check of the schema', () => {
   it('notices that the tables of the queue are missing', async () => {
     const { pool } = await migratedDatabase();
     await pool.query('drop schema bullmq cascade');
-    await expect(assertSchema(pool)).rejects.toMatchObject({
+    await expect(assertSchema(openDatabase(pool))).rejects.toMatchObject({
       code: 'SCHEMA_MISSING',
       message: expect.stringContaining('queue is not applied'),
     });
@@ -100,7 +100,7 @@ describe('the check of the schema', () => {
   it('names the migrations of a newer schema', async () => {
     const { pool } = await migratedDatabase();
     await pool.query(`insert into vcc.migration values ('9999_later', now()::text)`);
-    await expect(assertSchema(pool)).rejects.toMatchObject({
+    await expect(assertSchema(openDatabase(pool))).rejects.toMatchObject({
       code: 'SCHEMA_MISSING',
       message: expect.stringMatching(/newer than this release.*9999_later/),
     });

@@ -7,7 +7,7 @@ import {
   openRequestPacer,
   PROBE_EVERY,
 } from '../../src/store/platform-state.ts';
-import { openPool } from '../../src/store/pool.ts';
+import { openDatabase, openPool } from '../../src/store/pool.ts';
 import type { PlatformState } from '../../src/sync/ports.ts';
 import { useDatabase } from '../support/database.ts';
 
@@ -28,8 +28,8 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.pool.query('delete from vcc.platform_state');
-  state = openPlatformState(database.pool, 'app');
-  elsewhere = openPlatformState(other, 'app');
+  state = openPlatformState(openDatabase(database.pool), 'app');
+  elsewhere = openPlatformState(openDatabase(other), 'app');
 });
 
 describe('the gate', () => {
@@ -98,7 +98,7 @@ describe('the gate', () => {
 
   it('is another one for another app', async () => {
     await state.block(REFUSED, NOW);
-    expect(await openPlatformState(other, 'another').gate(NOW)).toBe('open');
+    expect(await openPlatformState(openDatabase(other), 'another').gate(NOW)).toBe('open');
   });
 });
 
@@ -125,7 +125,9 @@ describe("the platform's clock", () => {
 
 describe('the pacer', () => {
   it('spaces requests of two processes out to one rate', async () => {
-    const pacers = [database.pool, other].map((pool) => openRequestPacer(pool, 'app', 2));
+    const pacers = [database.pool, other].map((pool) =>
+      openRequestPacer(openDatabase(pool), 'app', 2),
+    );
     const waits = await Promise.all(
       Array.from({ length: 20 }, (_, index) => pacers[index % 2]!.reserve()),
     );
@@ -139,7 +141,7 @@ describe('the pacer', () => {
   });
 
   it('lets a request go at once after a pause, and saves no slots up', async () => {
-    const pacer = openRequestPacer(other, 'app', 10);
+    const pacer = openRequestPacer(openDatabase(other), 'app', 10);
     await database.pool.query(
       `insert into vcc.platform_state (app_id, next_request_at) values ('app', now() - interval '1 hour')`,
     );

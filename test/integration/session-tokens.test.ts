@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FatalError } from '../../src/core/errors.ts';
-import { openPool } from '../../src/store/pool.ts';
+import { openDatabase, openPool } from '../../src/store/pool.ts';
 import { openTokenStore } from '../../src/store/session-tokens.ts';
 import type { SessionToken, TokenStore } from '../../src/sync/ports.ts';
 import { useDatabase } from '../support/database.ts';
@@ -17,8 +17,8 @@ let elsewhere: TokenStore;
 
 beforeAll(() => {
   other = openPool(database.url, { max: 10, name: 'vcc-sync other process' });
-  tokens = openTokenStore(database.pool);
-  elsewhere = openTokenStore(other);
+  tokens = openTokenStore(openDatabase(database.pool));
+  elsewhere = openTokenStore(openDatabase(other));
 });
 afterAll(async () => {
   await other.end();

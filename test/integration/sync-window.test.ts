@@ -117,7 +117,7 @@ async function requestMeters(
   hours: number,
   maxRejects: number | null,
 ): Promise<number> {
-  const [recorded] = await recordRequests(harness.store.pool, {
+  const [recorded] = await recordRequests(harness.store.db, {
     feedIds: [(await feedOf(harness)).id],
     during: { from: harness.now - hours * HOUR, to: harness.now - HOUR },
     force: false,
@@ -597,7 +597,7 @@ describe('credentials that the platform refuses', () => {
     expect(await feeds()).toEqual(before);
 
     corrected = createClient(clientSettings(current.simulator.url), {
-      tokens: openTokenStore(current.store.pool),
+      tokens: openTokenStore(current.store.db),
       pacer: null,
       clock: () => current.now,
       log: () => {},
@@ -625,7 +625,7 @@ describe('a session token refused in the middle', () => {
     await current.addOrgs(TWO_ORGS.map(({ code }) => code));
     const elsewhere = new Store(current.databaseUrl, { runs: 8 });
     const second = createClient(clientSettings(current.simulator.url), {
-      tokens: openTokenStore(elsewhere.pool),
+      tokens: openTokenStore(elsewhere.db),
       pacer: null,
       clock: () => current.now,
       log: () => {},

@@ -119,7 +119,7 @@ interface Wish {
 /** Records a request for meters and answers its id. */
 async function request(harness: Harness, during: Interval, wish: Wish = {}): Promise<number> {
   const { id } = await feedOf(harness);
-  const [recorded] = await recordRequests(harness.store.pool, {
+  const [recorded] = await recordRequests(harness.store.db, {
     feedIds: [id],
     during,
     force: wish.force ?? false,

@@ -65,7 +65,7 @@ export function useService(queue: Record<string, string>): ServiceHarness {
   async function expectEqualAfter(at: number): Promise<void> {
     await eventually(
       async () => {
-        const feeds = await listFeeds(h.store.pool);
+        const feeds = await listFeeds(h.store.db);
         const behind = feeds.filter((feed) => (completeThrough(feed) ?? 0) <= at);
         expect(feeds.length).toBe(8);
         expect(behind.map(({ id, lastErrorCode }) => ({ id, lastErrorCode }))).toEqual([]);

@@ -131,14 +131,14 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const store = new Store(database.url, { runs: options.runs ?? 4 });
   const log = collectLog();
   const client = createClient(clientSettings(simulator.url, options.client), {
-    tokens: openTokenStore(store.pool),
+    tokens: openTokenStore(store.db),
     pacer: null,
     clock: () => now,
     log: () => {},
   });
   const sync: SyncWorld = {
     platform: client,
-    platformState: openPlatformState(store.pool, APP_ID),
+    platformState: openPlatformState(store.db, APP_ID),
     feeds: store.feeds,
     clock: () => now,
     random: () => 0.5,
