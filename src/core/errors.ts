@@ -10,6 +10,8 @@ export interface ErrorMeaning {
   readonly pace: Pace;
   /** True where repeated failures of one window halve the next try (P5). */
   readonly shrinks?: boolean;
+  /** True where several feeds failing so in a row show that the platform as a whole is away. */
+  readonly wide?: boolean;
   readonly meaning: string;
   readonly remedy: string;
 }
@@ -18,6 +20,7 @@ export interface ErrorMeaning {
 export const RETRYABLE = {
   SOURCE_UNAVAILABLE: {
     pace: 'soon',
+    wide: true,
     meaning: 'the platform could not be reached or answered with a server error',
     remedy: 'nothing; it is tried again. If it lasts, check the network and the platform',
   },
@@ -42,22 +45,26 @@ export const RETRYABLE = {
   },
   NOT_A_TABLE: {
     pace: 'soon',
+    wide: true,
     meaning:
       'the answer is neither a table nor an error of the platform: an HTML page, say, or nothing',
     remedy: 'look for a proxy or maintenance page between here and the platform',
   },
   RATE_LIMITED: {
     pace: 'soon',
+    wide: true,
     meaning: 'the platform asked for fewer requests',
     remedy: 'set VCC_MAX_RPS, or lower SYNC_CONCURRENCY',
   },
   TOKEN_REFUSED: {
     pace: 'soon',
+    wide: true,
     meaning: 'the session token was refused again right after it was renewed',
     remedy: 'see that no other program renews tokens of the same VCC_APP_ID',
   },
   PLATFORM_ERROR: {
     pace: 'slow',
+    wide: true,
     meaning: 'the platform refused the call with a result code of its own',
     remedy:
       'read the code and message; ask the platform whether this org and interface are granted',

@@ -41,11 +41,3 @@ export function backoff(
   const asked = error instanceof RetryableError ? (error.retryAfter ?? 0) : 0;
   return Math.round(Math.max(delay, asked));
 }
-
-/**
- * How often the next window is halved: not for a first failure, then once for each further one,
- * while windows time out, are cut or are too large (P5).
- */
-export function halvings(failures: number, shrinks: boolean): number {
-  return shrinks ? Math.max(0, failures - 1) : 0;
-}

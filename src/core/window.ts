@@ -1,4 +1,4 @@
-import { chinaDate, chinaMidnight, DAY, floorSecond, HOUR } from './china-time.ts';
+import { chinaDate, chinaMidnight, DAY, floorSecond, HOUR, SECOND } from './china-time.ts';
 import type { Interval } from './interval.ts';
 
 /** The longest interval that one request may ask for, in milliseconds, overlap included (P7). */
@@ -65,17 +65,12 @@ export function splitWindow({ from, to }: Interval, maxMs: number): Interval[] {
   return windows;
 }
 
-/**
- * The longest window, in milliseconds of whole seconds, after it was halved `halvings` times; with
- * the overlap it still fits into one request (P5, P7).
- */
-export function longestWindow(
-  { maxWindow, overlap }: Pick<WindowSettings, 'maxWindow' | 'overlap'>,
-  halvings = 0,
-): number {
-  const longest = Math.min(maxWindow, LONGEST_REQUEST - overlap);
-  const halved = Math.max(longest / 2 ** halvings, Math.min(longest, SHORTEST_WINDOW));
-  return Math.max(floorSecond(halved), 1000);
+/** The longest window, in milliseconds: with the overlap it still fits into one request (P7). */
+export function longestWindow({
+  maxWindow,
+  overlap,
+}: Pick<WindowSettings, 'maxWindow' | 'overlap'>): number {
+  return Math.max(floorSecond(Math.min(maxWindow, LONGEST_REQUEST - overlap)), SECOND);
 }
 
 /** What a request for a window asks for: it reaches back by the overlap, never beyond reach (P7). */

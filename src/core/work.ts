@@ -1,6 +1,6 @@
 import { missing } from './coverage.ts';
 import { clip, type Interval, type IntervalSet, subtract } from './interval.ts';
-import { longestWindow, reach, settledUntil, type WindowSettings } from './window.ts';
+import { reach, settledUntil, type WindowSettings } from './window.ts';
 
 /** An open wish for an interval, with what has been done for it. */
 export interface OpenRequest {
@@ -22,8 +22,8 @@ export interface WorkState {
   readonly since: number | null;
   readonly coverage: IntervalSet;
   readonly requests: readonly OpenRequest[];
-  /** How often the window of the next run is halved, since it timed out or was cut before (P5). */
-  readonly halvings: number;
+  /** How long the next window may be, in milliseconds (`windowLimit`). */
+  readonly longest: number;
 }
 
 /** The next window to load and the request it serves, if any. */
@@ -52,8 +52,10 @@ export function finishedRequests(requests: readonly OpenRequest[], now: number):
  */
 export function nextWork(state: WorkState, settings: WindowSettings, now: number): Work | null {
   const until = settledUntil(now, settings.settle);
-  const longest = longestWindow(settings, state.halvings);
-  const cut = ({ from, to }: Interval): Interval => ({ from, to: Math.min(to, from + longest) });
+  const cut = ({ from, to }: Interval): Interval => ({
+    from,
+    to: Math.min(to, from + state.longest),
+  });
 
   const fromRequests = (failing: boolean): Work | null => {
     for (const request of state.requests.filter((one) => one.failures > 0 === failing)) {

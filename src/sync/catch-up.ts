@@ -1,12 +1,15 @@
 import { cover } from '../core/coverage.ts';
 import type { FeedName } from '../core/dataset.ts';
-import { describeError, MEANINGS, type SyncError, toSyncError } from '../core/errors.ts';
-import { backoff, halvings, nextSlot } from '../core/schedule.ts';
-import { reach } from '../core/window.ts';
+import { describeError, type SyncError, toSyncError } from '../core/errors.ts';
+import { backoff, nextSlot } from '../core/schedule.ts';
+import { longestWindow, reach } from '../core/window.ts';
+import { windowLimit } from '../core/window-limit.ts';
 import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
-import type { Feed, FeedClaim, Gate, Trigger } from './ports.ts';
+import { enter, holdIfWide, reopen } from './gate.ts';
+import type { Feed, FeedClaim, Trigger } from './ports.ts';
 import {
   type Decisions,
+  type SyncSettings,
   type SyncWorld,
   subjectOf,
   syncWindow,
@@ -54,34 +57,29 @@ export async function catchUp(
 ): Promise<CatchUpOutcome> {
   const feed = await world.feeds.find(name);
   if (!feed) return 'unknown';
-  const gate = await world.platformState.gate(world.clock());
-  const held = gate === 'closed' || (gate === 'probe' && !(await takeProbe(world)));
-  if (held && !options.regardless) return 'held';
+  const entry = await enter(world);
+  if (entry === 'held' && !options.regardless) return 'held';
   const sliceEnd = world.clock() + world.settings.slice;
   for (;;) {
-    const turn = await takeTurn(world, feed, options, signal);
-    if (turn === 'caught-up' || turn === 'loaded') await reopen(world, gate);
+    const turn = await takeTurn(world, feed, { ...options, waiting: entry !== 'free' }, signal);
+    const wentThrough = turn === 'caught-up' || turn === 'loaded';
+    if (wentThrough && entry !== 'free') await reopen(world);
     if (turn !== 'loaded') return turn;
     if (!options.regardless && world.clock() >= sliceEnd) return 'sliced';
   }
 }
 
-/** A feed that went through shows that the platform accepts us again. */
-async function reopen(world: SyncWorld, gate: Gate): Promise<void> {
-  if (gate !== 'open' && (await world.platformState.unblock())) {
-    world.log.info({}, 'the platform accepts us again, the queue goes on');
-  }
-}
-
-function takeProbe(world: SyncWorld): Promise<boolean> {
-  return world.platformState.takeProbe(world.clock());
+/** Options of one turn. */
+interface TurnOptions extends CatchUpOptions {
+  /** Whether the queue waits as a whole: the turn is a probe, whose failure is not the feed's. */
+  readonly waiting: boolean;
 }
 
 /** Claims the feed for one window; `loaded` if there may be more. */
 async function takeTurn(
   world: SyncWorld,
   { id }: Feed,
-  options: CatchUpOptions,
+  options: TurnOptions,
   signal: AbortSignal,
 ): Promise<CatchUpOutcome | 'loaded'> {
   const claim = await world.feeds.claim(id, options.wait ?? false, signal);
@@ -91,7 +89,7 @@ async function takeTurn(
     if (!options.regardless && !(feed.active && feed.nextDueAt <= world.clock())) return 'not-due';
     const skew = await world.platformState.clockSkew();
     const now = world.clock() + skew;
-    const work = nextWork(workState(claim), world.settings, now);
+    const work = nextWork(workState(claim, world.settings), world.settings, now);
     if (!work) {
       const finished = finishedRequests(claim.requests, now).map((request) => request.id);
       const left = claim.requests.length > finished.length;
@@ -103,7 +101,7 @@ async function takeTurn(
       return 'nothing-to-do';
     }
     const task = { work, trigger: options.trigger, now };
-    const outcome = await syncWindow(world, claim, task, decide(world), signal);
+    const outcome = await syncWindow(world, claim, task, decide(world, options.waiting), signal);
     const { dataset, orgCode: org } = feed;
     world.log.info({ dataset, org, run: outcome.runId, ...outcome.receipt }, 'window loaded');
     options.onWindow?.(outcome);
@@ -115,15 +113,9 @@ async function takeTurn(
   }
 }
 
-function workState(claim: FeedClaim): WorkState {
-  const { since, coverage, consecutiveFailures, lastErrorCode } = claim.feed;
-  const shrinks = lastErrorCode !== null && MEANINGS[lastErrorCode].shrinks === true;
-  return {
-    since,
-    coverage,
-    requests: claim.requests,
-    halvings: halvings(consecutiveFailures, shrinks),
-  };
+function workState({ feed, requests }: FeedClaim, settings: SyncSettings): WorkState {
+  const { since, coverage, lastRuns } = feed;
+  return { since, coverage, requests, longest: windowLimit(lastRuns, longestWindow(settings)) };
 }
 
 function slotAfter(world: SyncWorld, feed: Feed): number {
@@ -131,7 +123,7 @@ function slotAfter(world: SyncWorld, feed: Feed): number {
 }
 
 /** When a feed is due next, by what its run has covered or why it failed (design invariant 6). */
-function decide(world: SyncWorld): Decisions {
+function decide(world: SyncWorld, waiting: boolean): Decisions {
   const { settings } = world;
   return {
     // `now` is the time at which the window was chosen: what has passed since is for the next slot,
@@ -152,7 +144,7 @@ function decide(world: SyncWorld): Decisions {
         since,
         coverage: cover(feed.coverage, covered),
         requests: open,
-        halvings: 0,
+        longest: longestWindow(settings),
       };
       // A request that fails again and again is tried once a slot, it does not keep the feed busy.
       const fresh = open.filter((request) => request.failures === 0);
@@ -169,31 +161,26 @@ function decide(world: SyncWorld): Decisions {
       };
     },
     afterFailure(claim, { request }, error) {
-      if (error.meaning.pace === 'none' || error.meaning.pace === 'hold') return null;
+      const { pace, wide } = error.meaning;
+      if (pace === 'none' || pace === 'hold') return { nextDueAt: null, counts: false };
+      // The platform's trouble, not the feed's: it steps back behind the others, that is all.
+      if (waiting && wide) return { nextDueAt: world.clock() + settings.retryBase, counts: false };
       const limits = { base: settings.retryBase, max: settings.retryMax };
       const failures = request?.failures ?? claim.feed.consecutiveFailures;
       const next = world.clock() + backoff(error, failures + 1, limits, world.random());
       // A request that can not be had must not hold up what the feed owes every slot.
-      return request ? Math.min(next, slotAfter(world, claim.feed)) : next;
+      const nextDueAt = request ? Math.min(next, slotAfter(world, claim.feed)) : next;
+      return { nextDueAt, counts: true };
     },
   };
 }
 
-/** Logs a failure once; a refusal of our credentials makes the whole queue wait. */
+/** Logs a failure, or that the queue waits as a whole. */
 async function reportFailed(world: SyncWorld, feed: Feed, error: SyncError): Promise<SyncError> {
+  if (await holdIfWide(world, error)) return error;
   const { dataset, orgCode: org } = feed;
-  const facts = { code: error.code, error: describeError(error, subjectOf(feed)) };
-  if (error.meaning.pace === 'hold') {
-    if (await world.platformState.block(error, world.clock())) {
-      world.log.error(
-        { code: error.code, error: describeError(error) },
-        'the queue waits as a whole',
-      );
-    }
-  } else if (error.meaning.pace === 'none') {
-    world.log.info({ dataset, org, ...facts }, 'window given back');
-  } else {
-    world.log.warn({ dataset, org, ...facts }, 'window failed');
-  }
+  const facts = { dataset, org, code: error.code, error: describeError(error, subjectOf(feed)) };
+  if (error.meaning.pace === 'none') world.log.info(facts, 'window given back');
+  else world.log.warn(facts, 'window failed');
   return error;
 }

@@ -3,9 +3,11 @@ import type { FeedCoverage } from '../core/coverage.ts';
 import type { Dataset, FeedName } from '../core/dataset.ts';
 import type { ErrorCode, SyncError } from '../core/errors.ts';
 import type { Interval } from '../core/interval.ts';
+import type { FinishedRun } from '../core/outage.ts';
 import type { MergeCounts, Receipt } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Reject, Row } from '../core/table/row.ts';
+import type { WindowRun } from '../core/window-limit.ts';
 import type { OpenRequest } from '../core/work.ts';
 
 /** What to download: one window of one feed. */
@@ -92,6 +94,12 @@ export interface Feed extends FeedName, FeedCoverage {
   readonly lastErrorCode: ErrorCode | null;
 }
 
+/** A feed under its lock, with what its next window is chosen by. */
+export interface ClaimedFeed extends Feed {
+  /** Its last finished runs, newest first. */
+  readonly lastRuns: readonly WindowRun[];
+}
+
 /** What woke a run. */
 export type Trigger = 'schedule' | 'request' | 'import' | 'push' | 'cli';
 
@@ -154,7 +162,7 @@ export interface WindowCommit extends NextTurn {
 /** A feed held by its lock: one transaction on one connection, for one window (design invariant 5). */
 export interface FeedClaim {
   /** The feed as it stands under the lock. */
-  readonly feed: Feed;
+  readonly feed: ClaimedFeed;
   /** Its open requests, oldest first. */
   readonly requests: readonly OpenRequest[];
   /** Postgres's clock when the lock was taken. */
@@ -186,6 +194,8 @@ export interface RunFailure {
   readonly rejects: readonly Reject[];
   /** When the feed is tried again; null leaves feed and schedule as they are. */
   readonly nextDueAt: number | null;
+  /** Whether the failure is the feed's own and counts against it. */
+  readonly counts: boolean;
   /** Open requests that the decision knew of: another makes the feed due at once. */
   readonly knownRequests: readonly number[];
 }
@@ -204,6 +214,10 @@ export interface FeedStore {
   claim(feedId: number, wait: boolean, signal: AbortSignal): Promise<FeedClaim | null>;
   /** Closes a run as `failed` or `interrupted` and backs its feed off. */
   recordFailure(failure: RunFailure): Promise<void>;
+  /** The newest finished runs of all feeds, newest first. */
+  recentRuns(limit: number): Promise<readonly FinishedRun[]>;
+  /** How many feeds are active; counts no further than `limit`. */
+  countActive(limit: number): Promise<number>;
   /** Organisations that have feeds of their own. */
   orgCodes(): Promise<ReadonlySet<string>>;
   /** Ends backends whose run shows no life, and closes the runs of those that are gone. */

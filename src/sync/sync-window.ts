@@ -17,6 +17,7 @@ import type {
   NextTurn,
   Platform,
   PlatformState,
+  RunFailure,
   Surroundings,
   Trigger,
 } from './ports.ts';
@@ -81,8 +82,12 @@ export interface Decisions {
     task: WindowTask,
     covered: Interval,
   ): NextTurn & { readonly more: boolean; readonly since: number };
-  /** After a failure: when the feed is tried again; null leaves its schedule as it is. */
-  afterFailure(claim: FeedClaim, work: Work, error: SyncError): number | null;
+  /** After a failure: when the feed is tried again and whether it counts against it. */
+  afterFailure(
+    claim: FeedClaim,
+    work: Work,
+    error: SyncError,
+  ): Pick<RunFailure, 'nextDueAt' | 'counts'>;
 }
 
 /**
@@ -137,7 +142,7 @@ export async function syncWindow(
         lines: tally.lines,
         rejected: tally.rejected,
         rejects: tally.rejects,
-        nextDueAt: decisions.afterFailure(claim, work, error),
+        ...decisions.afterFailure(claim, work, error),
         knownRequests: claim.requests.map(({ id }) => id),
       });
     }

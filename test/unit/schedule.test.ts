@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
 import { FatalError, InterruptedError, RetryableError } from '../../src/core/errors.ts';
-import { backoff, halvings, nextSlot } from '../../src/core/schedule.ts';
+import { backoff, nextSlot } from '../../src/core/schedule.ts';
 
 const feedIds = fc.integer({ min: 1, max: 2 ** 31 - 1 });
 const everies = fc.integer({ min: SECOND, max: 30 * DAY });
@@ -107,12 +107,4 @@ describe('the backoff of a failing feed (P5)', () => {
     const little = new RetryableError('RATE_LIMITED', 'x', { retryAfter: 1 });
     expect(backoff(little, 1, LIMITS, 0)).toBe(2500);
   });
-});
-
-describe('halving (P5)', () => {
-  it('begins with the second failure that a smaller window may cure', () => {
-    expect([0, 1, 2, 3].map((failures) => halvings(failures, true))).toEqual([0, 0, 1, 2]);
-  });
-
-  it('does not follow other failures', () => expect(halvings(9, false)).toBe(0));
 });

@@ -7,7 +7,6 @@ import {
   reach,
   recoverableUntil,
   requestedInterval,
-  SHORTEST_WINDOW,
   settledUntil,
   splitWindow,
 } from '../../src/core/window.ts';
@@ -124,8 +123,8 @@ const settings = fc.record({
 describe('the longest window (P5, P7)', () => {
   it('is in whole seconds and with the overlap never above 28 days', () => {
     fc.assert(
-      fc.property(settings, fc.nat(2000), ({ maxWindow, overlap }, halvings) => {
-        const longest = longestWindow({ maxWindow, overlap }, halvings);
+      fc.property(settings, ({ maxWindow, overlap }) => {
+        const longest = longestWindow({ maxWindow, overlap });
         expect(longest % SECOND).toBe(0);
         expect(longest).toBeGreaterThanOrEqual(SECOND);
         expect(longest + overlap).toBeLessThanOrEqual(LONGEST_REQUEST);
@@ -137,29 +136,15 @@ describe('the longest window (P5, P7)', () => {
   it('is 28 days less the overlap by default', () => {
     expect(longestWindow({ maxWindow: 28 * DAY, overlap: 2 * MINUTE })).toBe(28 * DAY - 2 * MINUTE);
   });
-
-  it('halves down to an hour and no further', () => {
-    const lengths = Array.from({ length: 12 }, (_, halvings) =>
-      longestWindow({ maxWindow: 28 * DAY, overlap: 0 }, halvings),
-    );
-    expect(lengths.slice(0, 3)).toEqual([28 * DAY, 14 * DAY, 7 * DAY]);
-    expect(lengths.slice(-2)).toEqual([SHORTEST_WINDOW, SHORTEST_WINDOW]);
-    expect(longestWindow({ maxWindow: 28 * DAY, overlap: 0 }, 5000)).toBe(SHORTEST_WINDOW);
-  });
-
-  it('never grows by halving where it is shorter than an hour from the start', () => {
-    expect(longestWindow({ maxWindow: 10 * MINUTE, overlap: 0 }, 3)).toBe(10 * MINUTE);
-    expect(longestWindow({ maxWindow: 90 * MINUTE, overlap: 0 }, 3)).toBe(HOUR);
-  });
 });
 
 describe('the requested interval (P7)', () => {
   it('never begins before reach and never spans more than 28 days', () => {
     const offset = fc.nat(30 * 86_400).map((second) => second * SECOND);
     fc.assert(
-      fc.property(instants, offset, settings, fc.nat(12), (now, after, layout, halvings) => {
+      fc.property(instants, offset, settings, (now, after, layout) => {
         const from = reach(now) + after;
-        const window = { from, to: from + longestWindow(layout, halvings) };
+        const window = { from, to: from + longestWindow(layout) };
         const requested = requestedInterval(window, layout.overlap, now);
         expect(requested.from).toBeGreaterThanOrEqual(reach(now));
         expect(requested.from).toBeLessThanOrEqual(window.from);

@@ -28,7 +28,7 @@ const feed = (more: Partial<WorkState> = {}): WorkState => ({
   since: REACH,
   coverage: [{ from: REACH, to: UNTIL }],
   requests: [],
-  halvings: 0,
+  longest: longestWindow(SETTINGS),
   ...more,
 });
 const next = (more: Partial<WorkState>, now = NOW) => nextWork(feed(more), SETTINGS, now);
@@ -59,9 +59,9 @@ describe('the next window of a feed (design invariant 2)', () => {
     expect(work?.window).toEqual({ from: NOW - DAY, to: UNTIL });
   });
 
-  it('is halved as often as the feed says', () => {
-    const window = next({ since: null, coverage: [], halvings: 3 })?.window;
-    expect(window?.to).toBe(REACH + longestWindow(SETTINGS, 3));
+  it('is as long as the feed may have it now', () => {
+    const window = next({ since: null, coverage: [], longest: 3 * HOUR })?.window;
+    expect(window?.to).toBe(REACH + 3 * HOUR);
   });
 
   it('is the oldest hole', () => {
@@ -149,7 +149,7 @@ describe('catching up, window by window', () => {
     since: fc.option(offset),
     coverage: fc.array(pair, { maxLength: 5 }),
     wishes: fc.array(fc.tuple(pair, fc.nat(2)), { maxLength: 4 }),
-    halvings: fc.nat(3),
+    halved: fc.nat(3),
     settings: fc.record({
       overlap: fc.integer({ min: 0, max: DAY }),
       settle: fc.integer({ min: 0, max: DAY }),
@@ -159,12 +159,15 @@ describe('catching up, window by window', () => {
 
   it('ends with everything covered and done, in good order and in windows of whole seconds', () => {
     fc.assert(
-      fc.property(scene, ({ now, since, coverage, wishes, halvings, settings }) => {
+      fc.property(scene, ({ now, since, coverage, wishes, halved, settings }) => {
         const place = ([a, b]: readonly [number, number]): Interval => ({
           from: reach(now) + Math.min(a, b),
           to: reach(now) + Math.max(a, b),
         });
         const until = settledUntil(now, settings.settle);
+        const longest =
+          longestWindow(settings) / 2 ** halved -
+          ((longestWindow(settings) / 2 ** halved) % SECOND);
         let state: WorkState = {
           since: since === null ? null : reach(now) + since,
           coverage: normalise(coverage.map(place)),
@@ -172,14 +175,14 @@ describe('catching up, window by window', () => {
             ...request(0, 0, { id, failures }),
             during: place(wish),
           })),
-          halvings,
+          longest,
         };
         const served: Work[] = [];
         for (let work = nextWork(state, settings, now); work; ) {
           const { window } = work;
           const open = work.request ? remaining(work.request, now) : missing(state, until, now);
           expect(clip(open, window)).toEqual([window]);
-          expect(window.to - window.from).toBeLessThanOrEqual(longestWindow(settings, halvings));
+          expect(window.to - window.from).toBeLessThanOrEqual(longest);
           expect([window.from % SECOND, window.to % SECOND]).toEqual([0, 0]);
           expect(window.to).toBeLessThanOrEqual(until);
           served.push(work);
