@@ -1,7 +1,7 @@
 /**
  * How soon a feed is tried again after a failure: `soon` backs off from the base delay, `slow`
  * starts higher, `ceiling` waits the longest delay at once, `hold` stops the whole queue until the
- * platform accepts us again, `none` is not the feed's failure at all (P5, design invariant 6).
+ * platform serves us again, `none` is not the feed's failure at all (P5, design invariant 6).
  */
 export type Pace = 'soon' | 'slow' | 'ceiling' | 'hold' | 'none';
 

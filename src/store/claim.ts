@@ -7,7 +7,7 @@ import type { Row } from '../core/table/row.ts';
 import type { OpenRequest } from '../core/work.ts';
 import { CATALOGUE } from '../datasets/catalogue.ts';
 import type {
-  Feed,
+  ClaimedFeed,
   FeedClaim,
   Merged,
   MergeOptions,
@@ -35,7 +35,7 @@ export interface ClaimSurroundings {
 /** What `take` has found out. */
 interface Held {
   readonly db: Database;
-  readonly feed: Feed;
+  readonly feed: ClaimedFeed;
   readonly requests: readonly OpenRequest[];
   readonly databaseNow: number;
   readonly backendPid: number;
@@ -45,7 +45,7 @@ interface Held {
 
 /** A feed held by its advisory lock: one transaction on one connection (design invariant 5). */
 export class PostgresClaim implements FeedClaim {
-  readonly feed: Feed;
+  readonly feed: ClaimedFeed;
   readonly requests: readonly OpenRequest[];
   readonly databaseNow: number;
   readonly #client: PoolClient;

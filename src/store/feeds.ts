@@ -1,8 +1,11 @@
 import { type Expression, type InferResult, type RawBuilder, sql } from 'kysely';
+import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import { DATASET_NAMES, type DatasetName, type FeedName } from '../core/dataset.ts';
 import type { ErrorCode } from '../core/errors.ts';
+import type { FinishedRun } from '../core/outage.ts';
+import { LIMIT_RUNS } from '../core/window-limit.ts';
 import type { OpenRequest } from '../core/work.ts';
-import type { Feed } from '../sync/ports.ts';
+import type { ClaimedFeed, Feed } from '../sync/ports.ts';
 import { type Database, unbound } from './pool.ts';
 import { instant, milliseconds, rangesAsJson, readRanges } from './time.ts';
 
@@ -63,10 +66,53 @@ export async function listFeeds(
   return (await db.executeQuery(wanted)).rows.map(readFeed);
 }
 
-/** The feed under its lock. */
-export async function readClaimedFeed(db: Database, feedId: number): Promise<Feed> {
-  const { rows } = await db.executeQuery(FEEDS.where('f.id', '=', feedId));
-  return readFeed(rows[0]!);
+const CLAIMED_FEED = FEEDS.select((eb) =>
+  jsonArrayFrom(
+    eb
+      .selectFrom('vcc.run as r')
+      .select(({ ref }) => [
+        sql<number>`extract(epoch from ${ref('r.window_to')} - ${ref('r.window_from')}) * 1000`.as(
+          'length',
+        ),
+        'r.error_code as errorCode',
+      ])
+      .whereRef('r.feed_id', '=', 'f.id')
+      .where('r.status', 'in', ['done', 'failed'])
+      .orderBy('r.id', 'desc')
+      .limit(LIMIT_RUNS)
+      .$narrowType<{ errorCode: ErrorCode | null }>(),
+  ).as('lastRuns'),
+);
+
+/** The feed under its lock, with what its next window is chosen by. */
+export async function readClaimedFeed(db: Database, feedId: number): Promise<ClaimedFeed> {
+  const { rows } = await db.executeQuery(CLAIMED_FEED.where('f.id', '=', feedId));
+  const { lastRuns } = rows[0]!;
+  return { ...readFeed(rows[0]!), lastRuns };
+}
+
+/** The newest finished runs of all feeds, newest first; interrupted ones tell nothing. */
+export function recentRuns(db: Database, limit: number): Promise<FinishedRun[]> {
+  return db
+    .selectFrom('vcc.run')
+    .select(['feed_id as feedId', 'error_code as errorCode'])
+    .where('status', 'in', ['done', 'failed'])
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .$narrowType<{ errorCode: ErrorCode | null }>()
+    .execute();
+}
+
+/** How many feeds are active; counts no further than `limit`. */
+export async function countActiveFeeds(db: Database, limit: number): Promise<number> {
+  const active = await db
+    .selectFrom('vcc.feed as f')
+    .innerJoin('vcc.org as o', 'o.org_code', 'f.org_code')
+    .select('f.id')
+    .where((eb) => eb.and([eb.ref('f.enabled'), eb.not('f.paused'), eb.ref('o.enabled')]))
+    .limit(limit)
+    .execute();
+  return active.length;
 }
 
 /** Active feeds that are due, the longest due first. */

@@ -189,7 +189,7 @@ export async function failRun(db: Database, failure: RunFailure): Promise<void> 
         .updateTable('vcc.feed')
         .set((eb) => ({
           next_due_at: nextDue(eb, nextDueAt, failure.knownRequests),
-          consecutive_failures: eb('consecutive_failures', '+', 1),
+          consecutive_failures: eb('consecutive_failures', '+', failure.counts ? 1 : 0),
           last_error_code: error.code,
           last_error: error.message,
         }))

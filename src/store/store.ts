@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { FeedStore } from '../sync/ports.ts';
 import { PostgresClaim } from './claim.ts';
 import { guarded } from './database-error.ts';
-import { dueFeeds, findFeed, orgCodesWithFeeds } from './feeds.ts';
+import { countActiveFeeds, dueFeeds, findFeed, orgCodesWithFeeds, recentRuns } from './feeds.ts';
 import { type Database, openDatabase, openPool } from './pool.ts';
 import { beat, failRun, HEARTBEAT_EVERY, reapRuns } from './runs.ts';
 
@@ -51,6 +51,8 @@ export class Store {
         return PostgresClaim.take(client, feedId, wait, signal, { db, running: this.#running });
       },
       recordFailure: (failure) => guarded(failRun(db, failure)),
+      recentRuns: (limit) => guarded(recentRuns(db, limit)),
+      countActive: (limit) => guarded(countActiveFeeds(db, limit)),
       orgCodes: () => guarded(orgCodesWithFeeds(db)),
       reap: () => guarded(reapRuns(db)),
     };

@@ -28,7 +28,7 @@ export type CatchUpOutcome =
   | 'busy'
   /** Someone else has served it meanwhile, or it is paused or disabled. */
   | 'not-due'
-  /** The queue waits as a whole until the platform accepts us again. */
+  /** The queue waits as a whole until the platform serves us again. */
   | 'held'
   | 'unknown';
 

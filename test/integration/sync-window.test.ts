@@ -608,7 +608,7 @@ describe('credentials that the platform refuses', () => {
     const probe = await planTick(sync);
     expect(probe).toHaveLength(1);
     expect(await workAll(sync, probe)).toEqual(['caught-up']);
-    const again = current.log.lines.filter(({ message }) => message.includes('accepts us again'));
+    const again = current.log.lines.filter(({ message }) => message.includes('serves us again'));
     expect(again).toHaveLength(1);
     const rest = await planTick(sync);
     expect(rest).toHaveLength(7);

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
+import type { FeedName } from '../../src/core/dataset.ts';
+import { catchUp } from '../../src/sync/catch-up.ts';
+import { planTick } from '../../src/sync/plan.ts';
+import { type Harness, useHarness } from '../support/sync-harness.ts';
+
+const ORGS = [
+  { code: 'WJ0105', name: '吴江' },
+  { code: 'NJ0101', name: '南京' },
+];
+
+/** One tick of the planner and everything that it wakes; answers how many went through. */
+async function tick({ sync }: Harness): Promise<number> {
+  const signal = new AbortController().signal;
+  const serve = (feed: FeedName) =>
+    catchUp(sync, feed, { trigger: 'schedule' }, signal).catch((error) => error.code as string);
+  const outcomes = await Promise.all((await planTick(sync)).map(serve));
+  return outcomes.filter((outcome) => outcome === 'caught-up').length;
+}
+
+describe('a platform that is away', () => {
+  const h = useHarness({ world: { orgs: ORGS }, runs: 8 });
+
+  it.each([
+    ['closes every connection', (socket: { destroy(): void }) => socket.destroy()],
+    ['shows a maintenance page', null],
+  ])(
+    'for an hour, and %s, makes the queue wait as a whole and costs no feed hours',
+    async (_, hangUp) => {
+      const { current } = h;
+      await current.addOrgs(ORGS.map(({ code }) => code));
+      expect(await tick(current)).toBe(8);
+      current.now += 20 * MINUTE;
+      current.world.change(40, current.now - MINUTE);
+      current.interfere = (request, response) => {
+        if (hangUp) hangUp(request.socket);
+        else response.setHeader('content-type', 'text/html').end('<html>系统维护</html>');
+        return true;
+      };
+      const away = current.simulator.requests.length;
+      for (const end = current.now + HOUR; current.now < end; current.now += 10 * SECOND) {
+        expect(await tick(current)).toBe(0);
+      }
+      // Eight that found out, then a probe every half minute: not eight every few seconds.
+      expect(current.simulator.requests.length - away).toBeLessThan(160);
+      const said = current.log.lines.filter(({ message }) => message.includes('waits as a whole'));
+      expect(said).toHaveLength(1);
+      const [{ most }] = (await current.query<{ most: number }>(
+        'select max(consecutive_failures) as most from vcc.feed',
+      )) as [{ most: number }];
+      expect(most).toBeLessThanOrEqual(2);
+
+      current.interfere = null;
+      const back = current.now;
+      let through = 0;
+      while (through < 8 && current.now < back + MINUTE) {
+        current.now += 10 * SECOND;
+        through += await tick(current);
+      }
+      expect(through).toBe(8);
+      await current.expectEqual();
+      expect(await tick(current)).toBe(0);
+      const [state] = await current.query('select blocked_since from vcc.platform_state');
+      expect(state).toEqual({ blocked_since: null });
+    },
+  );
+
+  it('for one feed alone stops that feed alone', async () => {
+    const { current } = h;
+    await current.addOrgs(ORGS.map(({ code }) => code));
+    current.simulator.refuse('WJ0105', 'meters');
+    for (let round = 0; round < 30; round += 1) {
+      current.now += 5 * MINUTE;
+      await tick(current);
+    }
+    const behind = await current.query<{ dataset: string; failures: number }>(
+      `select org_code, dataset, consecutive_failures as failures from vcc.feed
+        where consecutive_failures > 0`,
+    );
+    expect(behind).toMatchObject([{ org_code: 'WJ0105', dataset: 'meters' }]);
+    expect(behind[0]!.failures).toBeGreaterThan(3);
+    expect(
+      await current.query('select from vcc.platform_state where blocked_since is not null'),
+    ).toEqual([]);
+  });
+});
