@@ -16,6 +16,7 @@ interface SimulateOptions {
   readonly orgs: string;
   readonly subscribers: number;
   readonly reading: 'then' | 'now';
+  readonly chaos: number;
 }
 
 /** Adds `simulate`: a stand-in for the platform, alone. */
@@ -33,12 +34,24 @@ export function registerSimulate(program: Command): void {
       reading,
       'then',
     )
+    .option(
+      '--chaos <rate>',
+      'share of all requests that go wrong, from 0 to 1; the seed decides which and how',
+      share,
+      0,
+    )
     .action(simulate);
 }
 
 function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number.');
   return Number(text);
+}
+
+function share(text: string): number {
+  const number = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && number <= 1) return number;
+  throw new InvalidArgumentError('expected a number from 0 to 1.');
 }
 
 function reading(text: string): string {
@@ -67,6 +80,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     evolve: true,
     log: (record) => log.info({ ...record }, 'request'),
   });
+  if (options.chaos > 0) simulator.faults.random({ seed: options.seed, rate: options.chaos });
   process.stdout.write(
     [
       `VCC_BASE_URL=${simulator.url}`,

@@ -1,7 +1,9 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import { isDatasetName } from '../core/dataset.ts';
 import type { RequestRecord } from './call.ts';
+import type { FaultDesk } from './fault-control.ts';
+import type { Injection } from './fault-plan.ts';
 import type { World } from './world.ts';
 
 /** What the control endpoint may reach. */
@@ -9,11 +11,16 @@ export interface Controlled {
   readonly world: World;
   readonly clock: Clock;
   readonly requests: readonly RequestRecord[];
+  readonly injected: readonly Injection[];
+  readonly faultDesk: FaultDesk;
   expireToken(): void;
 }
 
 /** The most changes that one control request may make. */
 const MOST_CHANGES = 100_000;
+
+/** The longest body that a control request may have, in bytes. */
+const LONGEST_BODY = 1_000_000;
 
 interface Reply {
   readonly status: number;
@@ -22,47 +29,97 @@ interface Reply {
 }
 
 interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly answer: (controlled: Controlled, query: URLSearchParams) => Reply;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly answer: (
+    controlled: Controlled,
+    query: URLSearchParams,
+    body: string,
+  ) => Reply | Promise<Reply>;
 }
 
-const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ['requests', { method: 'GET', answer: requestLines }],
-  ['change', { method: 'POST', answer: change }],
-  ['rows', { method: 'GET', answer: rows }],
-  ['expire-token', { method: 'POST', answer: expireToken }],
+const ROUTES: ReadonlyMap<string, readonly Route[]> = new Map<string, readonly Route[]>([
+  ['requests', [{ method: 'GET', answer: ({ requests }) => jsonLines(requests) }]],
+  ['change', [{ method: 'POST', answer: change }]],
+  ['rows', [{ method: 'GET', answer: rows }]],
+  ['expire-token', [{ method: 'POST', answer: expireToken }]],
+  ['injected', [{ method: 'GET', answer: ({ injected }) => jsonLines(injected) }]],
+  [
+    'faults',
+    [
+      { method: 'POST', answer: orderFault },
+      { method: 'DELETE', answer: cancelFaults },
+    ],
+  ],
 ]);
 
 /**
  * Serves `/control/…`, by which other processes look into the simulator and move it:
  * `GET requests` (a JSON line each), `POST change?count=N` (the changes made), `GET rows?dataset=&orgCode=`
- * (a feed's rows now), `POST expire-token`. A wrong call gets status 400, 404 or 405 and `{"error"}`.
+ * (a feed's rows now), `POST expire-token`, `POST faults` (see `FaultDesk`; answers `{"id"}`),
+ * `DELETE faults?id=N` (or all), `GET injected` (a JSON line each). A wrong call gets status 400, 404
+ * or 405 and `{"error"}`.
  */
-export function answerControl(
+export async function answerControl(
   controlled: Controlled,
-  method: string | undefined,
+  request: IncomingMessage,
   url: URL,
   response: ServerResponse,
-): void {
+): Promise<void> {
   const name = url.pathname.slice('/control/'.length);
-  const { status, contentType, body } = reply(controlled, method, name, url.searchParams);
+  const sent = await readBody(request);
+  const { status, contentType, body } = await reply(controlled, request.method, {
+    name,
+    query: url.searchParams,
+    sent,
+  });
   response.writeHead(status, { 'content-type': contentType }).end(body);
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length <= LONGEST_BODY) pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+interface Order {
+  readonly name: string;
+  readonly query: URLSearchParams;
+  readonly sent: string;
 }
 
 function reply(
   controlled: Controlled,
   method: string | undefined,
-  name: string,
-  query: URLSearchParams,
-): Reply {
-  const route = ROUTES.get(name);
-  if (!route) return failure(404, 'there is no such control');
-  if (method !== route.method) return failure(405, `this control takes ${route.method}`);
-  return route.answer(controlled, query);
+  { name, query, sent }: Order,
+): Reply | Promise<Reply> {
+  const routes = ROUTES.get(name);
+  if (!routes) return failure(404, 'there is no such control');
+  const route = routes.find((each) => each.method === method);
+  if (route) return route.answer(controlled, query, sent);
+  return failure(405, `this control takes ${routes.map((each) => each.method).join(' or ')}`);
 }
 
-function requestLines({ requests }: Controlled): Reply {
-  const body = requests.map((record) => `${JSON.stringify(record)}\n`).join('');
+function orderFault({ faultDesk }: Controlled, _: URLSearchParams, body: string): Reply {
+  try {
+    return json(200, { id: faultDesk.order(body) });
+  } catch (error) {
+    if (error instanceof RangeError) return failure(400, error.message);
+    throw error;
+  }
+}
+
+async function cancelFaults({ faultDesk }: Controlled, query: URLSearchParams): Promise<Reply> {
+  const id = query.get('id');
+  const found = await faultDesk.cancel(id === null ? null : Number(id));
+  return found ? json(200, {}) : failure(404, 'there is no fault of that id');
+}
+
+function jsonLines(records: readonly object[]): Reply {
+  const body = records.map((record) => `${JSON.stringify(record)}\n`).join('');
   return { status: 200, contentType: 'application/x-ndjson', body };
 }
 

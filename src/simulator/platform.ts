@@ -15,8 +15,19 @@ import type { Sessions } from './session.ts';
 import { subscriberAnswer } from './subscriber-query.ts';
 import type { World } from './world.ts';
 
+/** Every form in which getToken may tell the token's end (P4). */
+export const EXPIRE_TIME_FORMS = [
+  'seconds',
+  'unix-seconds',
+  'unix-milliseconds',
+  'digits-in-quotes',
+  'words',
+  'past',
+  'missing',
+] as const;
+
 /** In which form getToken tells the token's end (P4). */
-export type ExpireTimeForm = 'seconds' | 'unix-seconds' | 'unix-milliseconds' | 'missing';
+export type ExpireTimeForm = (typeof EXPIRE_TIME_FORMS)[number];
 
 /** How the platform behaves, where the document leaves it open. */
 export interface PlatformSettings {
@@ -77,6 +88,10 @@ function tokenAnswer(settings: PlatformSettings, { parameters }: Call): Answer {
     seconds: { expireTime: settings.tokenLifetime },
     'unix-seconds': { expireTime: Math.floor(expiresAt / SECOND) },
     'unix-milliseconds': { expireTime: expiresAt },
+    'digits-in-quotes': { expireTime: String(settings.tokenLifetime) },
+    words: { expireTime: 'two hours' },
+    // The document's own example, long gone.
+    past: { expireTime: 1_486_488_177 },
     missing: {},
   };
   return jsonAnswer({ ...forms[settings.expireTime], token });

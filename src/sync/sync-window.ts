@@ -189,8 +189,10 @@ async function loadWindow(
       `${tally.rejected} of ${tally.lines} lines were refused (${tally.reasons()})`,
     );
   }
-  // The platform's clock rules; without one, Postgres's (P7, design invariant 7).
-  const until = settledUntil(download.date ?? claim.databaseNow, settings.settle);
+  // The platform's clock rules; without one, Postgres's (P7, design invariant 7). One that runs ahead
+  // of ours may be set back: what it calls past by then is still to come.
+  const latest = Math.min(download.date ?? claim.databaseNow, world.clock());
+  const until = settledUntil(latest, settings.settle);
   const syncedThrough = Math.min(work.window.to, until);
   const merge = { syncedThrough, force: work.request?.force ?? false };
   tally.merged(await claim.classify(merge));
