@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { DAY } from './core/china-time.ts';
+import { DAY, MINUTE } from './core/china-time.ts';
 import { FatalError } from './core/errors.ts';
+import { isLoopback } from './core/loopback.ts';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
 export { ORG_CODE, SETTINGS, type SettingName } from './settings.ts';
@@ -102,12 +103,12 @@ function crossFaults(values: Partial<Settings>): string[] {
       'VCC_BASE_URL is without TLS: use https, or set VCC_ALLOW_HTTP=true on a trusted network',
     );
   }
-  const { SYNC_OVERLAP: overlap, SYNC_MAX_WINDOW: window } = values;
-  if (overlap !== undefined && overlap >= 27 * DAY) {
-    faults.push('SYNC_OVERLAP: it must be shorter than 27d, or no room is left for a window');
+  const { SYNC_EVERY: every, SYNC_MAX_WINDOW: window } = values;
+  if (every !== undefined && every > 27 * DAY) {
+    faults.push('SYNC_EVERY: a feed that sleeps longer than 27d loses what the platform forgets');
   }
-  if (window !== undefined && window > 28 * DAY) {
-    faults.push('SYNC_MAX_WINDOW: the platform serves at most 28d at once');
+  if (window !== undefined && (window > 28 * DAY || window < MINUTE)) {
+    faults.push('SYNC_MAX_WINDOW: from 1m to the 28d that the platform serves at once');
   }
   const { SYNC_RETRY_BASE: first, SYNC_RETRY_MAX: longest } = values;
   if (first !== undefined && longest !== undefined && first > longest) {
@@ -122,10 +123,5 @@ function crossFaults(values: Partial<Settings>): string[] {
 
 function isSafe(base: string): boolean {
   const { protocol, hostname } = new URL(base);
-  return protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/g, ''));
-}
-
-/** Whether a host name or address stays on this machine. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+  return protocol === 'https:' || isLoopback(hostname);
 }

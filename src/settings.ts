@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DAY, SECOND } from './core/china-time.ts';
 import { parseDuration, parseSize } from './core/duration.ts';
 
 const duration = z.string().transform((text, context) => {
@@ -8,11 +9,11 @@ const duration = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** A duration that may be nothing at all. */
+/** A duration that may be nothing at all; in whole seconds, the precision of windows, and at most a day. */
 const pause = z.string().transform((text, context) => {
   const ms = text.trim() === '0' ? 0 : parseDuration(text);
-  if (ms !== null) return ms;
-  context.addIssue('expected 0 or a duration such as 30s or 2m');
+  if (ms !== null && ms % SECOND === 0 && ms <= DAY) return ms;
+  context.addIssue('expected 0 or whole seconds up to 1d, such as 30s or 2m');
   return z.NEVER;
 });
 

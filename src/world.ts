@@ -34,15 +34,18 @@ export function openWorld({ settings, log, clock = Date.now, onProgress }: World
   });
   const appId = settings.VCC_APP_ID;
   const rate = settings.VCC_MAX_RPS;
+  const platformState = openPlatformState(store.db, appId);
   const client = createClient(clientSettings(settings), {
-    tokens: openTokenStore(store.db),
+    tokens: openTokenStore(store.db, renewalLimit(settings)),
     pacer: rate === null ? null : openRequestPacer(store.db, appId, rate),
     clock,
     log: (level, message, facts) => log[level](facts, message),
+    // A clock that is off must be known before a table is ever answered. It is a hint: no need to wait.
+    onDate: (date) => void platformState.noteClockSkew(date - clock()).catch(() => {}),
   });
   const sync: SyncWorld = {
     platform: client,
-    platformState: openPlatformState(store.db, appId),
+    platformState,
     feeds: store.feeds,
     clock,
     random: Math.random,
@@ -59,6 +62,11 @@ export function openWorld({ settings, log, clock = Date.now, onProgress }: World
       await store.close();
     },
   };
+}
+
+/** How long a renewal of the token may take, with room for a slot under `VCC_MAX_RPS`; milliseconds. */
+function renewalLimit({ VCC_IDLE_TIMEOUT: idle, VCC_TOTAL_TIMEOUT: total }: Settings): number {
+  return Math.min(idle, total) + 30_000;
 }
 
 /** Settings that the platform's client is made from. */

@@ -80,6 +80,31 @@ export function databaseFailure(databaseUrl: string, error: unknown): CommandFai
   );
 }
 
+/** Why a port could not be listened on, by the code of the system. */
+const PORT_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use: another process listens',
+  EACCES: 'is not for everyone: this user may not listen',
+};
+
+/**
+ * Says that a port can not be listened on; null if that is not what has failed.
+ *
+ * @param setting what the port is set by: a setting or an option
+ * @example "WEB_PORT 8080 is in use: another process listens at 127.0.0.1:8080; choose another, or 0 for any free one"
+ */
+export function portFailure(error: unknown, setting: string): CommandFailure | null {
+  const { syscall, code, address, port } = (error ?? {}) as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  const why = syscall === 'listen' ? PORT_FAULTS[code ?? ''] : undefined;
+  if (why === undefined) return null;
+  const host = address?.includes(':') ? `[${address}]` : address;
+  return new CommandFailure(
+    `${setting} ${port} ${why} at ${host}:${port}; choose another, or 0 for any free one`,
+  );
+}
+
 /** Names a database without user and password. */
 export function describeDatabase(databaseUrl: string): string {
   const url = new URL(databaseUrl);

@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readSettings, SERVICE_SETTINGS } from '../config.ts';
 import { openLogger } from '../logger.ts';
 import { ROLES, type Role, startService } from '../service.ts';
+import { portFailure } from './failure.ts';
 
 /** SIGTERM must end the process within 25 seconds, whatever hangs; in milliseconds. */
 const LAST_RESORT = 24_000;
@@ -11,11 +12,10 @@ export function registerStart(program: Command): void {
   program
     .command('start')
     .description('run the service: planner, workers and web, until SIGTERM')
-    .option(
-      '--role <roles>',
-      `some of ${ROLES.join(',')}; all by default`,
-      readRoles,
-      new Set(ROLES),
+    .addOption(
+      new Option('--role <roles>', `some of ${ROLES.join(',')}`)
+        .argParser(readRoles)
+        .default(new Set(ROLES), 'all'),
     )
     .action(async ({ role }: { role: ReadonlySet<Role> }) => {
       const settings = readSettings(process.env, SERVICE_SETTINGS);
@@ -56,11 +56,14 @@ async function serveUntilSignal(
     (error) => {
       // Asked to stop while it was still waiting for the database.
       if (asked.signal.aborted) return null;
-      throw error;
+      throw portFailure(error, 'WEB_PORT') ?? error;
     },
   );
-  if (!service) return;
-  await signalled;
-  await service.close();
+  if (service) {
+    await signalled;
+    await service.close();
+  }
   log.info({}, 'stopped');
+  // A queue that is away may leave a connection behind that is tried for ever.
+  process.exit(0);
 }

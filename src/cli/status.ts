@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { DATABASE_SETTINGS, readSettings } from '../config.ts';
 import type { Gap } from '../core/coverage.ts';
-import { span } from '../core/interval.ts';
+import { clip, span } from '../core/interval.ts';
 import {
   type LastRun,
   type PlatformBlock,
@@ -73,7 +73,7 @@ function readAppId(): string | undefined {
 
 function blockedLine(block: PlatformBlock, now: number): string {
   const since = `since ${chinaTime(block.blockedSince)} (${duration(now - block.blockedSince)})`;
-  return `The queue waits as a whole ${since}, next try ${chinaTime(block.probeAt)}: ${block.errorMessage ?? block.errorCode ?? 'no reason recorded'}`;
+  return `The queue of app ${block.appId} waits as a whole ${since}, next try ${chinaTime(block.probeAt)}: ${block.errorMessage ?? block.errorCode ?? 'no reason recorded'}`;
 }
 
 function listing({ blocked }: Status): Listing<StatusRow> {
@@ -103,10 +103,14 @@ function gapSpan(gaps: readonly Gap[], state: Gap['state']): string {
   return total === 0 ? '-' : duration(total);
 }
 
-/** Without a full extract there are only changes here (P7). */
-function holds({ since, baselineAt }: StatusRow): string {
+/**
+ * Without a full extract there are only changes here (P7): since the start of what is covered, which
+ * is later than promised where the beginning has not been had.
+ */
+function holds({ since, baselineAt, coverage }: StatusRow): string {
   if (baselineAt !== null) return `all, full as of ${chinaTime(baselineAt)}`;
-  return since === null ? '-' : `changes since ${chinaTime(since)}`;
+  const [first] = since === null ? [] : clip(coverage, { from: since, to: Infinity });
+  return first ? `changes since ${chinaTime(first.from)}` : '-';
 }
 
 function describeRun(last: LastRun | null): string {

@@ -1,27 +1,31 @@
 import { setMaxListeners } from 'node:events';
 import type { Command } from 'commander';
 import { readSettings, SERVICE_SETTINGS, type Settings } from '../config.ts';
+import { missing } from '../core/coverage.ts';
 import type { DatasetName } from '../core/dataset.ts';
-import {
-  describeError,
-  FatalError,
-  InterruptedError,
-  type SyncError,
-  toSyncError,
-} from '../core/errors.ts';
+import { FatalError, InterruptedError, toSyncError } from '../core/errors.ts';
+import { clip, union } from '../core/interval.ts';
+import { settledUntil } from '../core/window.ts';
 import { openLogger } from '../logger.ts';
 import { listFeeds } from '../store/feeds.ts';
 import { openRequestStore } from '../store/requests.ts';
-import { type CatchUpOutcome, catchUp } from '../sync/catch-up.ts';
+import { type CatchUpOptions, catchUp } from '../sync/catch-up.ts';
 import { unknownOrg } from '../sync/feed-choice.ts';
 import type { Feed } from '../sync/ports.ts';
 import { requestResync } from '../sync/resync.ts';
-import { subjectOf, type WindowOutcome } from '../sync/sync-window.ts';
+import { subjectOf } from '../sync/sync-window.ts';
 import { openWorld, type World } from '../world.ts';
 import { checkDatabase } from './action.ts';
 import { readDataset, readOrgCode, readTime, requestedBy, TIME_HELP } from './arguments.ts';
-import { chinaTime, count, isoTime, type Listing, printRows, processOutput } from './output.ts';
-import { ProgressLine } from './progress.ts';
+import { processOutput } from './output.ts';
+import { type FeedEnd, type FeedWork, ProgressLine } from './progress.ts';
+import {
+  type FeedResult,
+  findOpenWishes,
+  type Loaded,
+  reportSync,
+  type Wish,
+} from './sync-report.ts';
 
 interface SyncOptions {
   readonly org?: string;
@@ -51,22 +55,10 @@ export function registerSync(program: Command): void {
     });
 }
 
-/** How one feed ended. */
-interface FeedResult {
-  readonly feed: Feed;
-  readonly outcome: CatchUpOutcome | null;
-  readonly error: SyncError | null;
-}
-
-/** A committed window of a feed. */
-interface Loaded extends WindowOutcome {
-  readonly feed: Feed;
-}
-
 async function sync(settings: Settings, options: SyncOptions): Promise<void> {
   // Failures are printed at the end; the log would tear the progress line.
   const log = openLogger(process.stderr.isTTY ? 'silent' : settings.LOG_LEVEL);
-  let line = new ProgressLine(process.stderr, 0);
+  let line = new ProgressLine(process.stderr, []);
   const world = openWorld({ settings, log, onProgress: (progress) => line.progress(progress) });
   const stopping = new AbortController();
   // Every run in hand listens, however many there are.
@@ -77,20 +69,36 @@ async function sync(settings: Settings, options: SyncOptions): Promise<void> {
   try {
     await checkDatabase(world.store.db, settings.DATABASE_URL);
     const feeds = await chooseActiveFeeds(world, options);
-    if (options.from !== undefined) await recordWishes(world, feeds, options);
-    line = new ProgressLine(process.stderr, feeds.length);
+    const wishes = await recordWishes(world, feeds, options);
+    line = new ProgressLine(process.stderr, await measure(world, feeds, options));
     const loaded: Loaded[] = [];
     const results = await eachFeed(feeds, settings.SYNC_CONCURRENCY, async (feed) => {
-      const result = await syncFeed(world, feed, options, stopping.signal, (outcome) => {
-        loaded.push({ ...outcome, feed });
-        line.window(outcome);
-      });
-      line.feed();
+      const result = await syncFeed(
+        world,
+        feed,
+        {
+          trigger: 'cli',
+          regardless: true,
+          wait: options.wait,
+          onBusy: () => line.note(`${subjectOf(feed)}: another process is loading it; waiting`),
+          onWindow(outcome) {
+            loaded.push({ ...outcome, feed });
+            line.window(feed.id, outcome);
+          },
+        },
+        stopping.signal,
+      );
+      line.feed(feed.id, endOf(result));
       return result;
     });
     line.clear();
-    printRows(loaded, RECEIPTS, { json: options.json });
-    report(results);
+    // A database that is gone by now has failed feeds, which says enough; the receipts come first.
+    const openWishes = await findOpenWishes(world.store.db, wishes).catch(() => []);
+    const isDone = reportSync(
+      { loaded, results, openWishes },
+      { json: options.json, out: processOutput },
+    );
+    if (!isDone) process.exitCode = 1;
   } finally {
     line.clear();
     process.off('SIGINT', stop);
@@ -117,38 +125,63 @@ async function recordWishes(
   world: World,
   feeds: readonly Feed[],
   { from, to }: SyncOptions,
-): Promise<void> {
+): Promise<Wish[]> {
+  if (from === undefined || to === undefined) return [];
+  const wishes: Wish[] = [];
   const requests = openRequestStore(world.store.db);
   for (const orgCode of new Set(feeds.map((feed) => feed.orgCode))) {
-    await requestResync(
+    const recorded = await requestResync(
       { requests, clock: world.sync.clock },
       {
         orgCode,
         datasets: feeds.filter((feed) => feed.orgCode === orgCode).map((feed) => feed.dataset),
-        during: { from: from!, to: to! },
+        during: { from, to },
         force: false,
         maxRejects: null,
         reason: 'vcc-sync sync --from --to',
         requestedBy: requestedBy(),
       },
     );
+    wishes.push(...recorded);
   }
+  return wishes;
+}
+
+/** What each feed lacks, or is to load again: that is known before anything is asked for. */
+async function measure(
+  { sync: { clock, platformState, settings } }: World,
+  feeds: readonly Feed[],
+  { from, to }: SyncOptions,
+): Promise<FeedWork[]> {
+  const now = clock() + (await platformState.clockSkew());
+  const until = settledUntil(now, settings.settle);
+  const wished =
+    from === undefined || to === undefined
+      ? []
+      : clip([{ from, to }], { from: -Infinity, to: until });
+  return feeds.map((feed) => ({
+    id: feed.id,
+    missing: union(missing(feed, until, now), wished),
+  }));
 }
 
 async function syncFeed(
   { sync: world }: World,
   feed: Feed,
-  { wait }: SyncOptions,
+  options: CatchUpOptions,
   signal: AbortSignal,
-  onWindow: (outcome: WindowOutcome) => void,
 ): Promise<FeedResult> {
   if (signal.aborted) return { feed, outcome: null, error: new InterruptedError() };
   try {
-    const options = { trigger: 'cli', regardless: true, wait, onWindow } as const;
     return { feed, outcome: await catchUp(world, feed, options, signal), error: null };
   } catch (error) {
     return { feed, outcome: null, error: toSyncError(error) };
   }
+}
+
+function endOf({ outcome, error }: FeedResult): FeedEnd {
+  if (error) return error.code === 'INTERRUPTED' ? 'left' : 'failed';
+  return outcome === 'busy' ? 'left' : 'done';
 }
 
 /** Works through a list, a few at a time, and answers in its order. */
@@ -165,53 +198,3 @@ async function eachFeed<R>(
   await Promise.all(Array.from({ length: atOnce }, runner));
   return results;
 }
-
-/** Tells what did not go through; a failed feed makes the command fail. */
-function report(results: readonly FeedResult[]): void {
-  for (const { feed, outcome } of results) {
-    if (outcome === 'busy') {
-      processOutput.note(`${subjectOf(feed)}: another process is loading it; passed over`);
-    }
-  }
-  const failed = results.filter(({ error }) => error !== null);
-  for (const { feed, error } of failed) processOutput.note(describeError(error!, subjectOf(feed)));
-  if (failed.length > 0) {
-    processOutput.note(`${failed.length} of ${results.length} feeds failed`);
-    process.exitCode = 1;
-  }
-}
-
-const RECEIPTS: Listing<Loaded> = {
-  columns: [
-    { title: 'run', text: ({ runId }) => String(runId), right: true },
-    { title: 'org', text: ({ feed }) => feed.orgCode },
-    { title: 'dataset', text: ({ feed }) => feed.dataset },
-    { title: 'from', text: ({ window }) => chinaTime(window.from) },
-    { title: 'to', text: ({ window }) => chinaTime(window.to) },
-    ...(
-      [
-        'lines',
-        'inserted',
-        'updated',
-        'unchanged',
-        'stale',
-        'duplicate',
-        'rejected',
-        'flagged',
-      ] as const
-    ).map((title) => ({
-      title,
-      text: ({ receipt }: Loaded) => count(receipt[title]),
-      right: true,
-    })),
-  ],
-  record: ({ runId, feed, window, receipt }) => ({
-    id: runId,
-    org_code: feed.orgCode,
-    dataset: feed.dataset,
-    window_from: isoTime(window.from),
-    window_to: isoTime(window.to),
-    ...receipt,
-  }),
-  empty: 'nothing to load: every feed is in step',
-};

@@ -15,6 +15,8 @@ export interface QueueBackend {
   readonly kind: BackendKind;
   queue<T>(name: string): Queue<T>;
   worker<T, R>(name: string, processor: Processor<T, R>, settings: WorkerSettings): Worker<T, R>;
+  /** Resolves once the store answers; while it is away, it waits. */
+  ping(): Promise<void>;
   /** Closes the shared connections; queues and workers must be closed before. */
   close(): Promise<void>;
 }
@@ -62,6 +64,9 @@ function onRedis({ namespace, onError }: BackendOptions, redisUrl: string): Queu
         name,
         onError,
       ),
+    async ping() {
+      await connection.ping();
+    },
     async close() {
       connection.disconnect();
     },
@@ -93,6 +98,9 @@ function onPostgres({ databaseUrl, onError }: BackendOptions): QueueBackend {
         name,
         onError,
       ) as unknown as Worker<T, R>,
+    async ping() {
+      await pool.query('select');
+    },
     close: () => pool.end(),
   };
 }
@@ -107,6 +115,7 @@ function watched<T extends { on(event: 'error', listener: (error: Error) => void
   return part;
 }
 
-function codeOf(error: Error & { code?: string }): string {
-  return error.code ?? error.name;
+/** What kind of trouble it is; BullMQ numbers its own, such as a lost lock. */
+function codeOf(error: Error & { code?: string | number }): string {
+  return typeof error.code === 'number' ? `BullMQ ${error.code}` : (error.code ?? error.name);
 }

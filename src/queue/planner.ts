@@ -2,6 +2,7 @@ import type { FeedName } from '../core/dataset.ts';
 import { describeError, toSyncError } from '../core/errors.ts';
 import type { SyncLog } from '../sync/ports.ts';
 import type { QueueBackend } from './backend.ts';
+import { closeWithin } from './closing.ts';
 import { PLAN_QUEUE, SYNC_JOB, SYNC_QUEUE, type SyncJob, syncJobOptions } from './sync-job.ts';
 
 const SCHEDULER = 'tick';
@@ -66,8 +67,7 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
   return {
     async close() {
       clearInterval(watch);
-      await worker.close();
-      await Promise.all([planQueue.close(), syncQueue.close()]);
+      await Promise.all([worker, planQueue, syncQueue].map((part) => closeWithin(part)));
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Job } from 'bullmq';
 import type { FeedName } from '../core/dataset.ts';
 import { describeError, FatalError, InterruptedError, toSyncError } from '../core/errors.ts';
 import type { QueueBackend } from './backend.ts';
+import { closeWithin } from './closing.ts';
 import { readSyncJob, SYNC_QUEUE, type SyncJob } from './sync-job.ts';
 
 /** What the worker needs of the world. */
@@ -36,6 +37,7 @@ export async function startWorker({
   const stopping = new AbortController();
   // Every run in hand listens, however many there are.
   setMaxListeners(0, stopping.signal);
+  const inHand = new Set<Promise<string>>();
   const worker = backend.worker<SyncJob, string>(
     SYNC_QUEUE,
     async (job) => {
@@ -43,12 +45,16 @@ export async function startWorker({
       if (!feed) {
         throw legible(new FatalError('CONFIG', 'the job names no dataset and orgCode'));
       }
+      const turn = run(feed, isRetriedByHand(job), stopping.signal);
+      inHand.add(turn);
       try {
-        return await run(feed, isRetriedByHand(job), stopping.signal);
+        return await turn;
       } catch (error) {
         // Given back: the feed is still due, so the planner wakes it again.
         if (error instanceof InterruptedError) return 'interrupted';
         throw legible(error);
+      } finally {
+        inHand.delete(turn);
       }
     },
     { concurrency },
@@ -56,13 +62,15 @@ export async function startWorker({
   await worker.waitUntilReady();
   return {
     async close(grace) {
-      const closed = worker.close();
+      // Takes no new job from now on; it ends when those in hand have been reported to the queue.
+      const closing = worker.close();
       const timer = new AbortController();
       const expired = sleep(grace, undefined, { signal: timer.signal }).catch(() => {});
-      await Promise.race([closed, expired]);
+      await Promise.race([Promise.allSettled(inHand), expired]);
       timer.abort();
       stopping.abort();
-      await closed;
+      await Promise.allSettled(inHand);
+      await closeWithin(worker, closing);
     },
   };
 }

@@ -75,14 +75,13 @@ export class PostgresClaim implements FeedClaim {
   }
 
   /**
-   * Takes a feed's lock on a connection of its own; null if another holds it (with `wait`: waits).
+   * Takes a feed's lock on a connection of its own; null if another holds it.
    *
    * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts
    */
   static async take(
     client: PoolClient,
     feedId: number,
-    wait: boolean,
     signal: AbortSignal,
     surroundings: ClaimSurroundings,
   ): Promise<PostgresClaim | null> {
@@ -91,7 +90,7 @@ export class PostgresClaim implements FeedClaim {
       for (const dataset of Object.values(CATALOGUE)) await prepareStaging(client, dataset);
       await client.query('begin');
       const db = databaseOn(client);
-      const { held, now, pid } = await lockFeed(db, feedId, wait);
+      const { held, now, pid } = await lockFeed(db, feedId);
       if (!held) {
         stopCancelling();
         await client.query('rollback');
@@ -194,21 +193,18 @@ export class PostgresClaim implements FeedClaim {
 async function lockFeed(
   db: Database,
   feedId: number,
-  wait: boolean,
 ): Promise<{ held: boolean; now: number; pid: number }> {
   const { rows } = await sql<{ held: boolean; now: number; pid: number }>`
-    select ${
-      wait
-        ? sql`pg_advisory_xact_lock(${FEED_LOCK}, ${feedId}) is not null`
-        : sql`pg_try_advisory_xact_lock(${FEED_LOCK}, ${feedId})`
-    } as held, ${milliseconds(sql`clock_timestamp()`)} as now, pg_backend_pid() as pid`.execute(db);
+    select pg_try_advisory_xact_lock(${FEED_LOCK}, ${feedId}) as held, ${milliseconds(sql`clock_timestamp()`)} as now, pg_backend_pid() as pid`.execute(
+    db,
+  );
   return rows[0]!;
 }
 
 /** Milliseconds between cancellations of a claim that must end. */
 const CANCEL_EVERY = 250;
 
-/** Cancels the statement in hand when the signal aborts: a wait for a lock or a long merge would else go on. */
+/** Cancels the statement in hand when the signal aborts: a long merge would else go on. */
 function cancelOnAbort(client: PoolClient, db: Database, signal: AbortSignal): () => void {
   const { processID } = client as PoolClient & { processID?: number | null };
   let repeat: NodeJS.Timeout | undefined;

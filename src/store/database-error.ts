@@ -18,10 +18,9 @@ export function databaseError(error: unknown): SyncError {
     facts.constraint ? `constraint ${facts.constraint}` : null,
     facts.table ? `table ${facts.table}` : null,
   ];
-  return new RetryableError(
-    'DATABASE_BUSY',
-    `Postgres: ${parts.filter((part) => part !== null).join(', ')}`,
-  );
+  // Class 23: a constraint refused what we wrote. That is our fault, not the server's.
+  const code = facts.code?.startsWith('23') ? 'INTERNAL' : 'DATABASE_BUSY';
+  return new RetryableError(code, `Postgres: ${parts.filter((part) => part !== null).join(', ')}`);
 }
 
 /** Awaits work with the database; its errors come out reduced. */

@@ -174,6 +174,7 @@ export async function readStatus(
   return { feeds, blocked, now: platformNow };
 }
 
+/** Of an app that is not named a block counts only while somebody still probes: it may be long gone. */
 async function readPlatform(
   db: Database,
   appId: string | undefined,
@@ -184,20 +185,28 @@ async function readPlatform(
       'app_id as appId',
       epoch(ref('blocked_since')).as('blockedSince'),
       epoch(ref('probe_at')).as('probeAt'),
+      sql<boolean>`coalesce(${ref('probe_at')} >= now() - interval '10 minutes', false)`.as(
+        'probed',
+      ),
       'error_code as errorCode',
       'error_message as errorMessage',
       'clock_skew',
     ])
     .$if(appId !== undefined, (q) => q.where('app_id', '=', appId!))
-    .orderBy('blocked_since', (order) => order.desc().nullsLast())
+    .orderBy('probed', 'desc')
+    // Before a stale block, the app that is in use.
+    .orderBy('blocked_since', (order) => order.desc().nullsFirst())
     .limit(1)
     .executeTakeFirst();
   if (!first) return { blocked: null, skew: 0 };
-  const { clock_skew, blockedSince, probeAt, ...block } = first;
-  // Both are set together.
-  const waits = blockedSince !== null && probeAt !== null;
+  const { clock_skew, blockedSince, probeAt, probed, ...block } = first;
+  const counts = appId !== undefined || probed;
   return {
-    blocked: waits ? { ...block, blockedSince, probeAt } : null,
+    // Both times are set together.
+    blocked:
+      counts && blockedSince !== null && probeAt !== null
+        ? { ...block, blockedSince, probeAt }
+        : null,
     skew: (clock_skew ?? 0) * 1000,
   };
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { describeError, type SyncError } from '../core/errors.ts';
+import { describeError, type ErrorCode, type SyncError } from '../core/errors.ts';
 import type { Gate, PlatformState, RequestPacer } from '../sync/ports.ts';
 import { guarded } from './database-error.ts';
 import type { Database } from './pool.ts';
@@ -21,11 +21,12 @@ export function openPlatformState(db: Database, appId: string): PlatformState {
   return {
     async gate(now): Promise<Gate> {
       const query = row
-        .select((eb) => eb('probe_at', '>', instant(now)).as('waiting'))
-        .where('blocked_since', 'is not', null);
+        .select((eb) => [eb('probe_at', '>', instant(now)).as('waiting'), 'error_code as code'])
+        .where('blocked_since', 'is not', null)
+        .$narrowType<{ code: ErrorCode }>();
       const blocked = await guarded(query.executeTakeFirst());
-      if (!blocked) return 'open';
-      return blocked.waiting ? 'closed' : 'probe';
+      if (!blocked) return { state: 'open', code: null };
+      return { state: blocked.waiting ? 'closed' : 'probe', code: blocked.code };
     },
 
     takeProbe(now): Promise<boolean> {

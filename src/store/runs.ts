@@ -169,7 +169,7 @@ async function finishRequests(db: Database, ids: readonly number[]): Promise<voi
 export async function failRun(db: Database, failure: RunFailure): Promise<void> {
   const { runId, feed, error, nextDueAt } = failure;
   await db.transaction().execute(async (trx) => {
-    await trx
+    const { numUpdatedRows } = await trx
       .updateTable('vcc.run')
       .set({
         status: error instanceof InterruptedError ? 'interrupted' : 'failed',
@@ -182,7 +182,9 @@ export async function failRun(db: Database, failure: RunFailure): Promise<void> 
       })
       .where('id', '=', runId)
       .where('status', '=', 'running')
-      .execute();
+      .executeTakeFirstOrThrow();
+    // Someone has closed the run meanwhile and may have taken the feed over: it is no longer ours.
+    if (numUpdatedRows === 0n) return;
     if (nextDueAt !== null) {
       await selectLocked(trx, feed.id).execute();
       await trx
@@ -250,7 +252,8 @@ export async function reapRuns(db: Database): Promise<number> {
   await interruptRuns(db)
     .where(
       ({ ref }) => sql<boolean>`not exists (select from pg_stat_activity a
-        where a.pid = ${ref('vcc.run.backend_pid')} and a.backend_start = ${ref('vcc.run.backend_start')})`,
+        where a.pid = ${ref('vcc.run.backend_pid')}
+          and a.backend_start is not distinct from ${ref('vcc.run.backend_start')})`,
     )
     .execute();
   return ended.length;

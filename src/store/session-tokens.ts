@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { SessionToken, TokenStore } from '../sync/ports.ts';
 import { guarded } from './database-error.ts';
+import { exclusively } from './exclusive.ts';
 import type { Database } from './pool.ts';
 import { milliseconds, NOW, toTimestamp } from './time.ts';
 
@@ -35,14 +36,21 @@ async function write(
     .execute();
 }
 
-/** The session token in Postgres, where all processes share it (P4). */
-export function openTokenStore(db: Database): TokenStore {
+/** Longest time that a renewal may take unless the caller knows better, in milliseconds. */
+const RENEWAL_LIMIT = 90_000;
+
+/**
+ * The session token in Postgres, where all processes share it (P4).
+ *
+ * @param limit milliseconds after which a renewal that shows no life is ended for the others' sake
+ */
+export function openTokenStore(db: Database, limit = RENEWAL_LIMIT): TokenStore {
   return {
     read: (appId, fingerprint) => guarded(read(db, appId, fingerprint)),
 
     replace(appId, fingerprint, renew) {
-      const renewal = db.transaction().execute(async (locked) => {
-        await sql`select pg_advisory_xact_lock(${TOKEN_LOCK}, hashtext(${appId}))`.execute(locked);
+      const lock = sql`pg_advisory_xact_lock(${TOKEN_LOCK}, hashtext(${appId}))`;
+      const renewal = exclusively(db, lock, limit, async (locked) => {
         const stored = await read(locked, appId, fingerprint);
         const token = await renew(stored);
         if (token !== stored) await write(locked, appId, fingerprint, token);

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { FeedStore } from '../sync/ports.ts';
 import { PostgresClaim } from './claim.ts';
 import { guarded } from './database-error.ts';
+import { exclusively } from './exclusive.ts';
 import { countActiveFeeds, dueFeeds, findFeed, orgCodesWithFeeds, recentRuns } from './feeds.ts';
 import { type Database, openDatabase, openPool } from './pool.ts';
 import { beat, failRun, HEARTBEAT_EVERY, reapRuns } from './runs.ts';
@@ -16,6 +17,9 @@ export interface StoreOptions {
 
 /** Advisory lock of work that must not run twice at once. */
 const EXCLUSIVE_LOCK = 0x7665;
+
+/** How long such work may take, in milliseconds. */
+const EXCLUSIVE_LIMIT = 30_000;
 
 /** Postgres as the service uses it: pools, feeds and their heartbeat. */
 export class Store {
@@ -46,9 +50,9 @@ export class Store {
     return {
       find: (name) => guarded(findFeed(db, name)),
       due: (now, limit) => guarded(dueFeeds(db, now, limit)),
-      claim: async (feedId, wait, signal) => {
+      claim: async (feedId, signal) => {
         const client = await guarded(runPool.connect());
-        return PostgresClaim.take(client, feedId, wait, signal, { db, running: this.#running });
+        return PostgresClaim.take(client, feedId, signal, { db, running: this.#running });
       },
       recordFailure: (failure) => guarded(failRun(db, failure)),
       recentRuns: (limit) => guarded(recentRuns(db, limit)),
@@ -68,10 +72,12 @@ export class Store {
 
   /** Runs work of which only one may be under way, in all processes on this database. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.db.transaction().execute(async (locked) => {
-      await sql`select pg_advisory_xact_lock(${EXCLUSIVE_LOCK})`.execute(locked);
-      return work();
-    });
+    return exclusively(
+      this.db,
+      sql`pg_advisory_xact_lock(${EXCLUSIVE_LOCK})`,
+      EXCLUSIVE_LIMIT,
+      work,
+    );
   }
 
   /** Ends the heartbeat and all connections; runs must have ended before. */

@@ -1,6 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cover } from '../core/coverage.ts';
 import type { FeedName } from '../core/dataset.ts';
-import { describeError, type SyncError, toSyncError } from '../core/errors.ts';
+import {
+  describeError,
+  type ErrorCode,
+  InterruptedError,
+  type SyncError,
+  toSyncError,
+} from '../core/errors.ts';
 import { backoff, nextSlot } from '../core/schedule.ts';
 import { longestWindow, reach } from '../core/window.ts';
 import { windowLimit } from '../core/window-limit.ts';
@@ -39,6 +46,8 @@ export interface CatchUpOptions {
   readonly regardless?: boolean;
   /** Wait for a feed that another process holds. */
   readonly wait?: boolean;
+  /** Told once when such a wait begins. */
+  readonly onBusy?: () => void;
   /** Told of each committed window. */
   readonly onWindow?: (outcome: WindowOutcome) => void;
 }
@@ -58,12 +67,12 @@ export async function catchUp(
   const feed = await world.feeds.find(name);
   if (!feed) return 'unknown';
   const entry = await enter(world);
-  if (entry === 'held' && !options.regardless) return 'held';
+  if (entry.way === 'held' && !options.regardless) return 'held';
   const sliceEnd = world.clock() + world.settings.slice;
   for (;;) {
-    const turn = await takeTurn(world, feed, { ...options, waiting: entry !== 'free' }, signal);
+    const turn = await takeTurn(world, feed, { ...options, waitsFor: entry.code }, signal);
     const wentThrough = turn === 'caught-up' || turn === 'loaded';
-    if (wentThrough && entry !== 'free') await reopen(world);
+    if (wentThrough && entry.code !== null) await reopen(world);
     if (turn !== 'loaded') return turn;
     if (!options.regardless && world.clock() >= sliceEnd) return 'sliced';
   }
@@ -71,8 +80,8 @@ export async function catchUp(
 
 /** Options of one turn. */
 interface TurnOptions extends CatchUpOptions {
-  /** Whether the queue waits as a whole: the turn is a probe, whose failure is not the feed's. */
-  readonly waiting: boolean;
+  /** Why the queue waits as a whole: the turn is a probe, whose failure is not the feed's. */
+  readonly waitsFor: ErrorCode | null;
 }
 
 /** Claims the feed for one window; `loaded` if there may be more. */
@@ -82,7 +91,7 @@ async function takeTurn(
   options: TurnOptions,
   signal: AbortSignal,
 ): Promise<CatchUpOutcome | 'loaded'> {
-  const claim = await world.feeds.claim(id, options.wait ?? false, signal);
+  const claim = await claimFeed(world, id, options, signal);
   if (!claim) return 'busy';
   try {
     const { feed } = claim;
@@ -101,15 +110,46 @@ async function takeTurn(
       return 'nothing-to-do';
     }
     const task = { work, trigger: options.trigger, now };
-    const outcome = await syncWindow(world, claim, task, decide(world, options.waiting), signal);
+    const outcome = await syncWindow(
+      world,
+      claim,
+      task,
+      decide(world, options.waitsFor !== null),
+      signal,
+    );
     const { dataset, orgCode: org } = feed;
     world.log.info({ dataset, org, run: outcome.runId, ...outcome.receipt }, 'window loaded');
     options.onWindow?.(outcome);
     return outcome.more ? 'loaded' : 'caught-up';
   } catch (cause) {
-    throw await reportFailed(world, claim.feed, toSyncError(cause));
+    throw await reportFailed(world, claim.feed, toSyncError(cause), options.waitsFor);
   } finally {
     await claim.release();
+  }
+}
+
+/** Milliseconds between tries for a feed that another process holds. */
+const BUSY_PAUSE = 500;
+/** Tries after which a holder without a sign of life is looked for, and ended. */
+const REAP_TRIES = 10;
+
+/** Takes the feed's lock; waits for it where that is asked for. */
+async function claimFeed(
+  world: SyncWorld,
+  feedId: number,
+  { wait, onBusy }: CatchUpOptions,
+  signal: AbortSignal,
+): Promise<FeedClaim | null> {
+  for (let tries = 0; ; tries += 1) {
+    const claim = await world.feeds.claim(feedId, signal);
+    if (claim || !wait) return claim;
+    if (tries === 0) onBusy?.();
+    if (tries % REAP_TRIES === 0) await world.feeds.reap();
+    try {
+      await sleep(BUSY_PAUSE, undefined, { signal });
+    } catch {
+      throw new InterruptedError();
+    }
   }
 }
 
@@ -176,8 +216,13 @@ function decide(world: SyncWorld, waiting: boolean): Decisions {
 }
 
 /** Logs a failure, or that the queue waits as a whole. */
-async function reportFailed(world: SyncWorld, feed: Feed, error: SyncError): Promise<SyncError> {
-  if (await holdIfWide(world, error)) return error;
+async function reportFailed(
+  world: SyncWorld,
+  feed: Feed,
+  error: SyncError,
+  waitsFor: ErrorCode | null,
+): Promise<SyncError> {
+  if (await holdIfWide(world, error, waitsFor)) return error;
   const { dataset, orgCode: org } = feed;
   const facts = { dataset, org, code: error.code, error: describeError(error, subjectOf(feed)) };
   if (error.meaning.pace === 'none') world.log.info(facts, 'window given back');

@@ -1,4 +1,4 @@
-import { describeError, type SyncError } from '../core/errors.ts';
+import { describeError, type ErrorCode, type SyncError } from '../core/errors.ts';
 import { isOutage, OUTAGE_FEEDS } from '../core/outage.ts';
 import type { SyncWorld } from './sync-window.ts';
 
@@ -6,16 +6,21 @@ import type { SyncWorld } from './sync-window.ts';
 const RECENT_RUNS = 50;
 
 /** How a turn may begin: freely, as the one probe while the queue waits, or not at all. */
-export type Entry = 'free' | 'probe' | 'held';
+export interface Entry {
+  readonly way: 'free' | 'probe' | 'held';
+  /** Why the queue waits; null while it does not. */
+  readonly code: ErrorCode | null;
+}
 
 /** Asks whether the platform may be asked; while the queue waits, one caller at a time may probe. */
 export async function enter({ platformState, clock }: SyncWorld): Promise<Entry> {
-  const gate = await platformState.gate(clock());
-  if (gate === 'open') return 'free';
-  return gate === 'probe' && (await platformState.takeProbe(clock())) ? 'probe' : 'held';
+  const { state, code } = await platformState.gate(clock());
+  if (state === 'open') return { way: 'free', code };
+  const mayProbe = state === 'probe' && (await platformState.takeProbe(clock()));
+  return { way: mayProbe ? 'probe' : 'held', code };
 }
 
-/** Lets the queue go on: a feed that went through shows that the platform serves us again. */
+/** Lets the queue go on: the platform serves us again. */
 export async function reopen({ platformState, log }: SyncWorld): Promise<void> {
   if (await platformState.unblock())
     log.info({}, 'the platform serves us again, the queue goes on');
@@ -25,16 +30,27 @@ export async function reopen({ platformState, log }: SyncWorld): Promise<void> {
  * Makes the queue wait as a whole where a failure is not the feed's own: refused credentials, or a
  * platform that is away for several feeds in a row (P5). Said once, not for every feed.
  *
+ * While it waits, a failure of another kind shows that what it waited for is over.
+ *
+ * @param waitsFor why the queue waits already; null if it does not
  * @returns whether the queue waits now
  */
-export async function holdIfWide(world: SyncWorld, error: SyncError): Promise<boolean> {
+export async function holdIfWide(
+  world: SyncWorld,
+  error: SyncError,
+  waitsFor: ErrorCode | null,
+): Promise<boolean> {
   const { pace, wide } = error.meaning;
-  if (pace !== 'hold' && !(wide && (await showsOutage(world)))) return false;
-  if (await world.platformState.block(error, world.clock())) {
-    const facts = { code: error.code, error: describeError(error) };
-    world.log.error(facts, 'the queue waits as a whole');
+  const holds = waitsFor === null ? wide && (await showsOutage(world)) : error.code === waitsFor;
+  if (pace === 'hold' || holds) {
+    if (await world.platformState.block(error, world.clock())) {
+      const facts = { code: error.code, error: describeError(error) };
+      world.log.error(facts, 'the queue waits as a whole');
+    }
+    return true;
   }
-  return true;
+  if (waitsFor !== null && pace !== 'none') await reopen(world);
+  return false;
 }
 
 async function showsOutage({ feeds }: SyncWorld): Promise<boolean> {

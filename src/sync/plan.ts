@@ -15,7 +15,7 @@ export async function planTick(world: PlanWorld): Promise<readonly FeedName[]> {
   const ended = await world.feeds.reap();
   if (ended > 0) world.log.warn({ ended }, 'ended runs without a sign of life');
   const now = world.clock();
-  const gate = await world.platformState.gate(now);
-  if (gate === 'closed') return [];
-  return world.feeds.due(now, gate === 'probe' ? 1 : FEEDS_PER_TICK);
+  const { state } = await world.platformState.gate(now);
+  if (state === 'closed') return [];
+  return world.feeds.due(now, state === 'probe' ? 1 : FEEDS_PER_TICK);
 }

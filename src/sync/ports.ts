@@ -207,11 +207,11 @@ export interface FeedStore {
   /** Active feeds that are due, the longest due first. */
   due(now: number, limit: number): Promise<readonly FeedName[]>;
   /**
-   * Takes a feed's lock; null if another holds it (with `wait`: waits for it).
+   * Takes a feed's lock; null if another holds it.
    *
-   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts a wait
+   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts
    */
-  claim(feedId: number, wait: boolean, signal: AbortSignal): Promise<FeedClaim | null>;
+  claim(feedId: number, signal: AbortSignal): Promise<FeedClaim | null>;
   /** Closes a run as `failed` or `interrupted` and backs its feed off. */
   recordFailure(failure: RunFailure): Promise<void>;
   /** The newest finished runs of all feeds, newest first. */
@@ -225,7 +225,11 @@ export interface FeedStore {
 }
 
 /** Whether the platform may be asked: after a refusal of all, one caller at a time may `probe`. */
-export type Gate = 'open' | 'probe' | 'closed';
+export interface Gate {
+  readonly state: 'open' | 'probe' | 'closed';
+  /** Why the queue waits; null while it does not. */
+  readonly code: ErrorCode | null;
+}
 
 /** What all processes know of the platform together. */
 export interface PlatformState {

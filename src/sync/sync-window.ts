@@ -171,7 +171,7 @@ async function loadWindow(
     { dataset, orgCode: feed.orgCode, areaCode: feed.areaCode, requested },
     signal,
   );
-  await tally.started(download, world);
+  tally.started(download, world);
   const ownOrgs = settings.otherOrgs === 'accept' ? await world.feeds.orgCodes() : null;
   const table = await readTable(download.body, {
     dataset,
@@ -212,12 +212,9 @@ class Tally {
   #receipt: Receipt = EMPTY_RECEIPT;
 
   /** Takes note of the answer and of the platform's clock. */
-  async started(download: Download, world: SyncWorld): Promise<void> {
+  started(download: Download, { clock }: SyncWorld): void {
     this.#download = download;
-    if (download.date === null) return;
-    const skew = download.date - world.clock();
-    this.#clockSkew = Math.round(skew / 1000);
-    await world.platformState.noteClockSkew(skew);
+    if (download.date !== null) this.#clockSkew = Math.round((download.date - clock()) / 1000);
   }
 
   /** Passes rows on and keeps the refused lines back. */

@@ -46,6 +46,8 @@ export interface Surroundings {
   readonly pacer: RequestPacer | null;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told the platform's time (milliseconds) by every answer that names it. */
+  readonly onDate?: (date: number) => void;
 }
 
 /** What all exchanges of one client share. */
@@ -72,7 +74,7 @@ export interface Exchange {
  * @throws SyncError SOURCE_UNAVAILABLE, DOWNLOAD_TIMEOUT or INTERRUPTED
  */
 export async function send(
-  { settings, pacer, transport, counters }: Context,
+  { settings, pacer, transport, counters, onDate }: Context,
   write: () => Call,
   { total, signal }: { readonly total: number; readonly signal: AbortSignal },
 ): Promise<Exchange> {
@@ -80,6 +82,8 @@ export async function send(
   const call = write();
   counters.requests += 1;
   const reply = await transport.get(call.path, total, signal);
+  const date = Date.parse(reply.header('date') ?? '');
+  if (!Number.isNaN(date)) onDate?.(date);
   return { call, reply, reader: openBody(reply, settings) };
 }
 

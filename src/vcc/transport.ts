@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Agent } from 'undici';
 import { InterruptedError, RetryableError, type SyncError } from '../core/errors.ts';
@@ -49,6 +50,8 @@ export function createTransport(settings: TransportSettings): Transport {
   const { connectTimeout, idleTimeout } = settings;
   const { origin } = new URL(settings.baseUrl);
   const closing = new AbortController();
+  // Every exchange under way listens, however many there are.
+  setMaxListeners(0, closing.signal);
   const agent = new Agent({
     connect: { timeout: connectTimeout },
     headersTimeout: idleTimeout,

@@ -1,12 +1,10 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { toSyncError } from '../core/errors.ts';
+import { isLoopback } from '../core/loopback.ts';
 import type { QueueBackend } from '../queue/backend.ts';
-import { SYNC_QUEUE } from '../queue/sync-job.ts';
 import { databaseError } from '../store/database-error.ts';
 import { readStatus } from '../store/ledgers.ts';
 import { assertSchema } from '../store/migrate.ts';
 import type { Database } from '../store/pool.ts';
-import type { SyncLog } from '../sync/ports.ts';
 import type { SyncWorld } from '../sync/sync-window.ts';
 import { renderStatusPage } from './status-page.ts';
 
@@ -14,9 +12,13 @@ import { renderStatusPage } from './status-page.ts';
 export interface WebOptions {
   readonly world: SyncWorld;
   readonly db: Database;
-  readonly backend: QueueBackend;
-  readonly settings: { readonly WEB_HOST: string; readonly WEB_PORT: number };
-  readonly log: SyncLog;
+  /** The queue, or null while it is still waited for. */
+  readonly backend: () => QueueBackend | null;
+  readonly settings: {
+    readonly WEB_HOST: string;
+    readonly WEB_PORT: number;
+    readonly VCC_APP_ID: string;
+  };
 }
 
 /** The web role, listening. */
@@ -39,10 +41,8 @@ export async function startWeb(options: WebOptions): Promise<Web> {
 }
 
 /** Builds the web application without listening, so that tests can inject requests. */
-export function buildApp({ world, db, backend }: WebOptions): FastifyInstance {
+export function buildApp({ world, db, backend, settings }: WebOptions): FastifyInstance {
   const app = Fastify({ forceCloseConnections: true });
-  const queue = backend.queue(SYNC_QUEUE);
-  app.addHook('onClose', () => queue.close());
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({
       'content-security-policy':
@@ -52,20 +52,20 @@ export function buildApp({ world, db, backend }: WebOptions): FastifyInstance {
       'cache-control': 'no-store',
     });
     // A page of a stranger could else read this one through a host name of its own (DNS rebinding).
-    if (!isOwnHost(request.hostname)) {
+    if (!isLoopback(request.hostname)) {
       return reply.code(421).type('text/plain').send('this address is served on loopback only\n');
     }
   });
   app.setErrorHandler((error, _request, reply) => {
-    const { code } = toSyncError(error);
+    const { code } = databaseError(error);
     return reply.code(503).type('text/plain').send(`${code}: the page can not be shown now\n`);
   });
 
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const missing = await findMissing([
-      ['database and schema', () => assertSchema(db)],
-      ['queue', () => queue.getJobCounts('waiting')],
+      ['database and schema', () => assertSchema(db).catch(databaseReason)],
+      ['queue', () => backend()?.ping() ?? Promise.reject(new Error('it is still waited for'))],
     ]);
     return reply.code(missing.length === 0 ? 200 : 503).send({
       status: missing.length === 0 ? 'ready' : 'not ready',
@@ -74,15 +74,15 @@ export function buildApp({ world, db, backend }: WebOptions): FastifyInstance {
   });
   app.get('/', async (_request, reply) => {
     const now = world.clock();
-    const status = await readStatus(db, world.settings, now);
+    const status = await readStatus(db, world.settings, now, { appId: settings.VCC_APP_ID });
     return reply.type('text/html; charset=utf-8').send(renderStatusPage(status, now));
   });
   return app;
 }
 
-function isOwnHost(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, '');
-  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+/** What is wrong with the database, in words that quote nothing. */
+function databaseReason(error: unknown): never {
+  throw databaseError(error);
 }
 
 type Check = readonly [name: string, check: () => Promise<unknown>];
@@ -99,7 +99,7 @@ async function findMissing(checks: readonly Check[]): Promise<{ part: string; re
         await Promise.race([check(), limit]);
         return [];
       } catch (error) {
-        return [{ part, reason: databaseError(error).message }];
+        return [{ part, reason: (error as Error).message }];
       } finally {
         clearTimeout(timer);
       }

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkSessions } from '../../src/cli/doctor-database.ts';
+import { chinaTime } from '../../src/cli/output.ts';
 import { DAY, HOUR, MINUTE } from '../../src/core/china-time.ts';
 import { reach } from '../../src/core/window.ts';
 import { openPool } from '../../src/store/pool.ts';
@@ -136,6 +139,51 @@ describe('usage', () => {
     child.stdout!.once('data', () => child.stdout!.destroy());
     const code = await new Promise((resolve) => child.once('close', resolve));
     expect({ code, stderr: await stderr }).toEqual({ code: 0, stderr: '' });
+  });
+});
+
+describe('ports and organisations', () => {
+  const service = () => ({
+    DATABASE_URL: database.url,
+    VCC_APP_ID: 'app',
+    VCC_BASE_KEY: '0123456789abcdef0123456789abcdef',
+    LOG_LEVEL: 'silent',
+  });
+
+  test('a port in use is named, with its host and what sets it', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const [web, simulator] = await Promise.all([
+      vccSync('start --role web', { ...service(), WEB_PORT: String(port) }),
+      vccSync(`simulate --port ${port} --subscribers 10`),
+    ]);
+    const rest = `${port} is in use: another process listens at 127.0.0.1:${port}; choose another, or 0 for any free one\n`;
+    expect(web).toEqual({ code: 1, stdout: '', stderr: `WEB_PORT ${rest}` });
+    expect(simulator).toEqual({ code: 1, stdout: '', stderr: `--port ${rest}` });
+  });
+
+  test('the simulator refuses a port that is none and codes that are none, with exit 2', async () => {
+    const refuse = async (...args: string[]) => {
+      const child = start(['simulate', ...args], {});
+      const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
+      return { code, stderr };
+    };
+    const [port, orgs, twice] = await Promise.all([
+      refuse('--port', '65536'),
+      refuse('--orgs', 'A B,,'),
+      refuse('--orgs', 'WJ0105,'),
+    ]);
+    expect([port.code, orgs.code, twice.code]).toEqual([2, 2, 2]);
+    expect(port.stderr).toMatch(/expected a port from 0 to 65535/);
+    for (const { stderr } of [orgs, twice]) expect(stderr).toMatch(/letters, digits, - or _/);
+  });
+
+  test('help says what the roles and organisations are by default', async () => {
+    const [roles, orgs] = await Promise.all([vccSync('start --help'), vccSync('simulate --help')]);
+    expect(roles.stdout).toMatch(/--role <roles> +some of planner,worker,web \(default: all\)/);
+    expect(orgs.stdout).toMatch(/\(default:\s+WJ0105,NJ0101,WX0102\)/);
   });
 });
 
@@ -354,12 +402,59 @@ describe('the ledgers', () => {
     ]);
     const [first, head, line] = people.stdout.split('\n');
     expect(first).toMatch(
-      /^The queue waits as a whole since .*\(5m.*\).*CREDENTIALS: getToken was refused$/,
+      /^The queue of app app waits as a whole since .*\(5m.*\).*CREDENTIALS: getToken was refused$/,
     );
     expect(head).toMatch(/^ORG +DATASET +STATE +COMPLETE THROUGH/);
     expect(line).toMatch(
       /^STAT1 +meters +failing .* 1h +2d +changes since .* 3\/2\/1\/0 +2 +NOT_A_TABLE/,
     );
+  });
+
+  test('what a feed holds begins where its coverage does; nothing is claimed that is missing', async () => {
+    const [bare, held] = await seedOrg('HOLD1', ['addresses', 'meters']);
+    const now = Date.now();
+    const promised = iso(now - 300 * DAY);
+    const begun = iso(now - 5 * DAY);
+    await database.pool.query('update vcc.feed set since = $2 where id = any($1)', [
+      [bare, held],
+      promised,
+    ]);
+    await database.pool.query(
+      'update vcc.feed set coverage = tstzmultirange(tstzrange($2, $3)) where id = $1',
+      [held, begun, iso(now)],
+    );
+    const { stdout } = await vccSync('status --org HOLD1');
+    const [, first, second] = stdout.split('\n');
+    expect(first).toMatch(/^HOLD1 +addresses +new /);
+    expect(first).not.toContain('changes since');
+    expect(second).toContain(`changes since ${chinaTime(Date.parse(begun))}`);
+    expect(await jsonOf('status --org HOLD1')).toMatchObject([
+      { since: promised },
+      { since: promised },
+    ]);
+  });
+
+  test('a block of an app that is not named is shown only while somebody probes', async () => {
+    const other = await createDatabase();
+    onTestFinished(other.drop);
+    const pool = openPool(other.url, { max: 1, name: 'vcc-sync test' });
+    await pool.query(
+      `insert into vcc.platform_state (app_id, blocked_since, probe_at, error_code, error_message)
+        values ('gone', now() - interval '1 day', now() - interval '11 minutes', 'CREDENTIALS', 'refused')`,
+    );
+    await pool.query(`insert into vcc.org (org_code) values ('BLOCK1')`);
+    await pool.query(`insert into vcc.feed (org_code, dataset) values ('BLOCK1', 'meters')`);
+    const status = (env: Environment = {}) =>
+      vccSync('status', { DATABASE_URL: other.url, ...env });
+    expect((await status()).stdout).not.toContain('waits as a whole');
+    expect((await status({ VCC_APP_ID: 'other' })).stdout).not.toContain('waits as a whole');
+    expect((await status({ VCC_APP_ID: 'gone' })).stdout).toMatch(/^The queue of app gone waits/);
+    await pool.query(
+      `insert into vcc.platform_state (app_id, blocked_since, probe_at, error_code, error_message)
+        values ('live', now() - interval '2 days', now() - interval '9 minutes', 'CREDENTIALS', 'refused')`,
+    );
+    await pool.end();
+    expect((await status()).stdout).toMatch(/^The queue of app live waits/);
   });
 
   test('runs are filtered and limited, with whole receipts in JSON', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MINUTE } from '../../src/core/china-time.ts';
+import { RetryableError } from '../../src/core/errors.ts';
 import { EMPTY_RECEIPT } from '../../src/core/receipt.ts';
 import { readHeader } from '../../src/core/table/header.ts';
 import type { Row } from '../../src/core/table/row.ts';
@@ -39,7 +40,7 @@ afterEach(async () => {
 async function* noRows(): AsyncGenerator<readonly Row[]> {}
 
 async function take(store: Store): Promise<FeedClaim> {
-  const claim = await store.feeds.claim(feedId, false, never);
+  const claim = await store.feeds.claim(feedId, never);
   if (!claim) throw new Error('the feed is busy');
   return claim;
 }
@@ -63,7 +64,7 @@ async function runOf(runId: number): Promise<{ status: string; error_code: strin
 describe('a feed', () => {
   it('is busy for others while one holds it, and free again afterwards', async () => {
     const claim = await take(elsewhere);
-    expect(await h.current.store.feeds.claim(feedId, false, never)).toBeNull();
+    expect(await h.current.store.feeds.claim(feedId, never)).toBeNull();
     await claim.release();
     const again = await take(h.current.store);
     expect(again.feed).toMatchObject({ id: feedId, ...FEED });
@@ -80,19 +81,69 @@ describe('a feed', () => {
     await claim.release();
   });
 
+  /** Catches the feed up, waiting for whoever holds it; `busy` resolves once it waits. */
+  function waitForIt(signal: AbortSignal): { turn: Promise<string>; busy: Promise<void> } {
+    let turn: Promise<string> = Promise.resolve('');
+    const busy = new Promise<void>((onBusy) => {
+      const options = { trigger: 'cli', regardless: true, wait: true, onBusy } as const;
+      turn = catchUp(h.current.sync, FEED, options, signal).catch((error) => error.code);
+    });
+    return { turn, busy };
+  }
+
   it('can be waited for', async () => {
     const claim = await take(elsewhere);
-    const waiting = h.current.store.feeds.claim(feedId, true, never);
-    await eventually(async () => {
-      const [blocked] = await h.current.query<{ count: number }>(
-        `select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`,
-      );
-      expect(blocked!.count).toBe(1);
-    });
+    const { turn, busy } = waitForIt(never);
+    await busy;
     await claim.release();
-    const won = await waiting;
-    expect(won!.feed.id).toBe(feedId);
-    await won!.release();
+    expect(await turn).toBe('caught-up');
+    await h.current.expectEqual(['meters']);
+  });
+
+  it('is no longer waited for once the process is asked to stop', async () => {
+    const claim = await take(elsewhere);
+    const stop = new AbortController();
+    const { turn, busy } = waitForIt(stop.signal);
+    await busy;
+    stop.abort();
+    expect(await turn).toBe('INTERRUPTED');
+    expect(await waitForIt(AbortSignal.abort()).turn).toBe('INTERRUPTED');
+    await claim.release();
+  });
+
+  it('is taken over by whoever waits for a holder that shows no sign of life', async () => {
+    const claim = await take(elsewhere);
+    await silence(await claim.start(RUN));
+    expect(await waitForIt(never).turn).toBe('caught-up');
+    await claim.release();
+  });
+
+  it('is left alone by a process that comes back after it was taken over', async () => {
+    const claim = await take(elsewhere);
+    const runId = await claim.start(RUN);
+    await silence(runId);
+    await waitForIt(never).turn;
+    const state = () =>
+      h.current.query(
+        'select next_due_at, consecutive_failures, last_error from vcc.feed order by id',
+      );
+    const before = await state();
+    await elsewhere.feeds.recordFailure({
+      runId,
+      feed: claim.feed,
+      error: new RetryableError('DATABASE_BUSY', 'the connection was lost'),
+      facts: { seq: null, httpStatus: null, bytes: 0, sha256: null, clockSkew: null },
+      lines: 1,
+      rejected: 1,
+      rejects: [{ lineNo: 2, reason: 'no_key', rowKey: null, hash: 'h', line: '|' }],
+      nextDueAt: FROM,
+      counts: true,
+      knownRequests: [],
+    });
+    expect(await state()).toEqual(before);
+    expect(await h.current.query('select from vcc.reject')).toEqual([]);
+    expect(await runOf(runId)).toMatchObject({ status: 'interrupted' });
+    await claim.release();
   });
 
   it('is never held twice, whoever of two processes asks and however often', async () => {
@@ -101,7 +152,7 @@ describe('a feed', () => {
     let rounds = 0;
     const worker = async (store: Store) => {
       for (let round = 0; round < 50; round += 1) {
-        const claim = await store.feeds.claim(feedId, false, never);
+        const claim = await store.feeds.claim(feedId, never);
         if (!claim) continue;
         holders += 1;
         most = Math.max(most, holders);
@@ -145,7 +196,7 @@ describe('a feed', () => {
   it('does not keep another feed of the same org from being held', async () => {
     const claim = await take(elsewhere);
     const sibling = await h.current.store.feeds.find({ ...FEED, dataset: 'addresses' });
-    const second = await h.current.store.feeds.claim(sibling!.id, false, never);
+    const second = await h.current.store.feeds.claim(sibling!.id, never);
     expect(second).not.toBeNull();
     await second!.release();
     await claim.release();
@@ -235,7 +286,7 @@ describe('a run without a sign of life', () => {
       [runId],
     );
     expect(await h.current.store.feeds.reap()).toBe(0);
-    expect(await h.current.store.feeds.claim(feedId, false, never)).toBeNull();
+    expect(await h.current.store.feeds.claim(feedId, never)).toBeNull();
     expect((await runOf(runId)).status).toBe('running');
     await lively.release();
   });
@@ -244,7 +295,7 @@ describe('a run without a sign of life', () => {
     const stopped = await take(elsewhere);
     await silence(await stopped.start(RUN));
     const sibling = (await h.current.store.feeds.find({ ...FEED, dataset: 'addresses' }))!;
-    const lively = (await elsewhere.feeds.claim(sibling.id, false, never))!;
+    const lively = (await elsewhere.feeds.claim(sibling.id, never))!;
     const runId = await lively.start(RUN);
     expect(await h.current.store.feeds.reap()).toBe(1);
     expect((await runOf(runId)).status).toBe('running');

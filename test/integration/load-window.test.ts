@@ -78,7 +78,7 @@ interface Load {
 }
 
 async function claimFor(dataset: Dataset, through: number, signal = never): Promise<FeedClaim> {
-  const claim = (await store.feeds.claim(feeds.get(dataset.name)!, false, signal))!;
+  const claim = (await store.feeds.claim(feeds.get(dataset.name)!, signal))!;
   const window = { from: through - MINUTE, to: through };
   await claim.start({ trigger: 'schedule', requestId: null, window, requested: window });
   return claim;
@@ -686,58 +686,20 @@ describe('a request to stop', () => {
     ).toBe(1);
   });
 
-  it('in the middle of a wait for a feed ends the wait at once', async () => {
-    const elsewhere = new Store(database.url, { runs: 1 });
-    const id = feeds.get('meters')!;
-    const held = (await elsewhere.feeds.claim(id, false, never))!;
-    const stop = new AbortController();
-    const waiting = store.feeds.claim(id, true, stop.signal);
-    const outcome = expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' });
-    await eventually(async () => {
-      const waits = await query(`select from pg_stat_activity where wait_event = 'advisory'
-        and datname = current_database()`);
-      expect(waits).toHaveLength(1);
-    });
-    stop.abort();
-    await outcome;
-    await held.release();
-    await elsewhere.close();
-    await eventually(async () => expect(await leftOpen()).toEqual([]));
-  });
-
   it('that comes as a run ends never hits the next run on its connection', async () => {
     const id = feeds.get('meters')!;
     for (let round = 0; round < 20; round += 1) {
       // Fresh pools: the cancellation has to wait for a connection, and so comes late.
       const fresh = new Store(database.url, { runs: 1 });
       const stop = new AbortController();
-      const ending = (await fresh.feeds.claim(id, false, stop.signal))!;
+      const ending = (await fresh.feeds.claim(id, stop.signal))!;
       stop.abort();
       await ending.release();
       for (let next = 0; next < 10; next += 1) {
-        const claim = (await fresh.feeds.claim(id, false, never))!;
+        const claim = (await fresh.feeds.claim(id, never))!;
         await claim.settle({ nextDueAt: T0, finishedRequests: [], knownRequests: [] });
       }
       await fresh.close();
     }
-  });
-
-  it('just before a wait for a feed ends it too', async () => {
-    const elsewhere = new Store(database.url, { runs: 1 });
-    const id = feeds.get('meters')!;
-    // The connection knows its staging tables already: nothing but the wait is left to do.
-    await (await store.feeds.claim(id, false, never))!.release();
-    const held = (await elsewhere.feeds.claim(id, false, never))!;
-    const overdue = AbortSignal.timeout(5_000);
-    const late = new Promise((resolve) => overdue.addEventListener('abort', () => resolve('late')));
-    const waiting = store.feeds.claim(id, true, AbortSignal.abort()).then(
-      () => 'claimed',
-      (error) => error.code,
-    );
-    const outcome = await Promise.race([waiting, late]);
-    await held.release();
-    await waiting;
-    await elsewhere.close();
-    expect(outcome).toBe('INTERRUPTED');
   });
 });

@@ -34,15 +34,15 @@ beforeEach(async () => {
 
 describe('the gate', () => {
   it('is open before anything was refused', async () => {
-    expect(await state.gate(NOW)).toBe('open');
+    expect(await state.gate(NOW)).toMatchObject({ state: 'open' });
     expect(await state.takeProbe(NOW)).toBe(false);
     expect(await state.unblock()).toBe(false);
   });
 
   it('closes for all processes when one was refused', async () => {
     expect(await state.block(REFUSED, NOW)).toBe(true);
-    expect(await state.gate(NOW)).toBe('closed');
-    expect(await elsewhere.gate(NOW)).toBe('closed');
+    expect(await state.gate(NOW)).toMatchObject({ state: 'closed' });
+    expect(await elsewhere.gate(NOW)).toMatchObject({ state: 'closed' });
   });
 
   it('tells of two that are refused one after the other which one closed it', async () => {
@@ -59,8 +59,8 @@ describe('the gate', () => {
 
   it('may be probed once the wait is over, and stays shut for an instant less', async () => {
     await state.block(REFUSED, NOW);
-    expect(await state.gate(NOW + PROBE_EVERY - 1)).toBe('closed');
-    expect(await state.gate(NOW + PROBE_EVERY)).toBe('probe');
+    expect(await state.gate(NOW + PROBE_EVERY - 1)).toMatchObject({ state: 'closed' });
+    expect(await state.gate(NOW + PROBE_EVERY)).toMatchObject({ state: 'probe' });
   });
 
   it('gives the probe to one of many callers, and the next one only after another wait', async () => {
@@ -70,7 +70,7 @@ describe('the gate', () => {
       Array.from({ length: 8 }, (_, index) => (index % 2 ? state : elsewhere).takeProbe(at)),
     );
     expect(taken.filter((probe) => probe)).toHaveLength(1);
-    expect(await elsewhere.gate(at)).toBe('closed');
+    expect(await elsewhere.gate(at)).toMatchObject({ state: 'closed' });
     expect(await state.takeProbe(at + PROBE_EVERY - 1)).toBe(false);
     expect(await state.takeProbe(at + PROBE_EVERY)).toBe(true);
   });
@@ -91,14 +91,16 @@ describe('the gate', () => {
     await state.block(REFUSED, NOW);
     expect(await elsewhere.unblock()).toBe(true);
     expect(await state.unblock()).toBe(false);
-    expect(await state.gate(NOW)).toBe('open');
+    expect(await state.gate(NOW)).toMatchObject({ state: 'open' });
     const { rows } = await database.pool.query('select error_code from vcc.platform_state');
     expect(rows).toEqual([{ error_code: null }]);
   });
 
   it('is another one for another app', async () => {
     await state.block(REFUSED, NOW);
-    expect(await openPlatformState(openDatabase(other), 'another').gate(NOW)).toBe('open');
+    expect(await openPlatformState(openDatabase(other), 'another').gate(NOW)).toMatchObject({
+      state: 'open',
+    });
   });
 });
 
@@ -117,7 +119,7 @@ describe("the platform's clock", () => {
   it('leaves the gate as it is', async () => {
     await state.block(REFUSED, NOW);
     await state.noteClockSkew(5 * SECOND);
-    expect(await state.gate(NOW)).toBe('closed');
+    expect(await state.gate(NOW)).toMatchObject({ state: 'closed' });
     await state.unblock();
     expect(await state.clockSkew()).toBe(5 * SECOND);
   });

@@ -128,3 +128,26 @@ describe('the shared session token', () => {
     await slow;
   });
 });
+
+describe('a process that stops in the middle of a renewal', () => {
+  it('is ended by Postgres, so that another gets its token', async () => {
+    const stopped = openTokenStore(openDatabase(other), 200);
+    let renewing = () => {};
+    const begun = new Promise<void>((resolve) => {
+      renewing = resolve;
+    });
+    let comeBack = () => {};
+    const gone = stopped.replace('app', 'key', () => {
+      renewing();
+      return new Promise((resolve) => {
+        comeBack = () => resolve(token('late'));
+      });
+    });
+    const lost = expect(gone).rejects.toMatchObject({ code: 'DATABASE_BUSY' });
+    await begun;
+    expect(await tokens.replace('app', 'key', async () => token('fresh'))).toEqual(token('fresh'));
+    comeBack();
+    await lost;
+    expect(await tokens.read('app', 'key')).toEqual(token('fresh'));
+  });
+});

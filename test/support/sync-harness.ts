@@ -130,15 +130,24 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   });
   const store = new Store(database.url, { runs: options.runs ?? 4 });
   const log = collectLog();
+  const platformState = openPlatformState(store.db, APP_ID);
+  let noted: Promise<void> = Promise.resolve();
   const client = createClient(clientSettings(simulator.url, options.client), {
     tokens: openTokenStore(store.db),
     pacer: null,
     clock: () => now,
     log: () => {},
+    onDate: (date) => {
+      noted = platformState.noteClockSkew(date - now).catch(() => {});
+    },
   });
   const sync: SyncWorld = {
     platform: client,
-    platformState: openPlatformState(store.db, APP_ID),
+    platformState: {
+      ...platformState,
+      // What the last answer told must be known before the next window is chosen.
+      clockSkew: () => noted.then(() => platformState.clockSkew()),
+    },
     feeds: store.feeds,
     clock: () => now,
     random: () => 0.5,
@@ -205,6 +214,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     },
     async close() {
       await client.close();
+      await noted;
       await store.close();
       await simulator.close();
       await database.drop();

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
   DATABASE_SETTINGS,
-  isLoopback,
   readSettings,
   SERVICE_SETTINGS,
   SETTINGS,
   type SettingName,
 } from '../../src/config.ts';
 import { FatalError } from '../../src/core/errors.ts';
+import { isLoopback } from '../../src/core/loopback.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vcc-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -121,7 +121,7 @@ describe('faults in settings', () => {
     expect(message).toContain('SYNC_EVERY is "often": expected a duration');
     expect(message).toContain('WEB_PORT is "99999": expected a whole number from 0 to 65535');
     expect(message).toContain('VCC_CHARSET is "big5": expected auto, utf-8, gb18030');
-    expect(message).toContain('SYNC_MAX_WINDOW: the platform serves at most 28d');
+    expect(message).toContain('SYNC_MAX_WINDOW: from 1m to the 28d that the platform serves');
   });
 
   it('are counted as one where there is one', () => {
@@ -141,6 +141,8 @@ describe('faults in settings', () => {
     ['SYNC_TICK', '0s'],
     ['SYNC_OVERLAP', '27d'],
     ['SYNC_OVERLAP', '-1m'],
+    ['SYNC_OVERLAP', '500ms'],
+    ['SYNC_SETTLE', '2d'],
     ['SYNC_CONCURRENCY', '0'],
     ['SYNC_CONCURRENCY', '1.5'],
     ['SYNC_RETRY_BASE', '2h'],
