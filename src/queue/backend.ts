@@ -33,10 +33,10 @@ export interface BackendOptions {
 }
 
 /**
- * How jobs are watched, in milliseconds: a worker that dies loses its lock after a minute and another
- * gets the job. A job may be found stalled often: it is a trigger, running it again does no harm.
+ * How jobs are watched, in milliseconds: a worker that dies loses its lock after half a minute and
+ * another gets the job. A job may be found stalled often: it is a trigger, running it again does no harm.
  */
-const WATCH = { lockDuration: 60_000, stalledInterval: 15_000, maxStalledCount: 100 } as const;
+const WATCH = { lockDuration: 30_000, stalledInterval: 15_000, maxStalledCount: 100 } as const;
 
 /** Connections that the queue may hold in Postgres; each worker keeps one of them to listen. */
 const POSTGRES_CONNECTIONS = 10;
