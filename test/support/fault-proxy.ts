@@ -205,8 +205,17 @@ function drained(socket: Socket): Promise<void> {
 }
 
 function resetPair({ client, upstream }: Pair): void {
-  client.resetAndDestroy();
-  upstream?.resetAndDestroy();
+  resetSocket(client);
+  if (upstream) resetSocket(upstream);
+}
+
+/** Resets a connection; one that its peer has just ended can only be closed. */
+function resetSocket(socket: Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
 }
 
 function listen(server: Server, port: number): Promise<void> {
