@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { DATABASE_SETTINGS } from '../config.ts';
 import type { Gap } from '../core/coverage.ts';
-import { readStatus, type StatusRow } from '../store/ledgers.ts';
+import type { StatusRow } from '../store/ledgers.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
-import { type LedgerOptions, ledgerCommand, readFilter } from './ledger.ts';
+import { type LedgerOptions, ledgerCommand, readLedgerStatus } from './ledger.ts';
 import { chinaTime, duration, isoTime, type Listing, printRows, range, seconds } from './output.ts';
 
 /** A gap with its feed. */
@@ -24,16 +24,10 @@ export function registerGaps(program: Command): void {
     .action(run(DATABASE_SETTINGS, showGaps));
 }
 
-async function showGaps(
-  { settings, out, openDatabase }: DatabaseSurroundings,
-  options: LedgerOptions,
-): Promise<0> {
-  const db = await openDatabase();
-  const filter = await readFilter(db, options);
-  const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
-  const { feeds } = await readStatus(db, wanted, Date.now(), filter);
+async function showGaps(surroundings: DatabaseSurroundings, options: LedgerOptions): Promise<0> {
+  const { feeds } = await readLedgerStatus(surroundings, options);
   const rows = feeds.flatMap((feed) => feed.gaps.map((gap): GapRow => ({ ...gap, feed })));
-  printRows(rows, GAPS, { json: options.json, out });
+  printRows(rows, GAPS, { json: options.json, out: surroundings.out });
   return 0;
 }
 

@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { DatasetName } from '../core/dataset.ts';
+import { readStatus, type Status } from '../store/ledgers.ts';
 import { feedsOfOrg } from '../store/orgs.ts';
 import type { Database } from '../store/pool.ts';
 import { unknownOrg } from '../sync/feed-choice.ts';
+import type { DatabaseSurroundings } from './action.ts';
 import { readDataset, readLimit, readOrgCode } from './arguments.ts';
 
 /** Options that all ledgers have. */
@@ -47,4 +49,21 @@ export async function readFilter(
 ): Promise<{ readonly orgCode?: string; readonly dataset?: DatasetName }> {
   if (org !== undefined && (await feedsOfOrg(db, org)) === null) throw unknownOrg(org);
   return { ...(org && { orgCode: org }), ...(dataset && { dataset }) };
+}
+
+/**
+ * How the feeds of a ledger stand now.
+ *
+ * @param appId whose dealings with the platform count, where that is known
+ * @throws FatalError CONFIG if there is no such organisation
+ */
+export async function readLedgerStatus(
+  { settings, openDatabase }: DatabaseSurroundings,
+  options: LedgerOptions,
+  appId?: string,
+): Promise<Status> {
+  const db = await openDatabase();
+  const filter = await readFilter(db, options);
+  const judgedBy = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
+  return readStatus(db, judgedBy, Date.now(), { ...filter, appId });
 }

@@ -2,15 +2,9 @@ import type { Command } from 'commander';
 import { DATABASE_SETTINGS, readSettings } from '../config.ts';
 import type { Gap } from '../core/coverage.ts';
 import { clip, span } from '../core/interval.ts';
-import {
-  type LastRun,
-  type PlatformBlock,
-  readStatus,
-  type Status,
-  type StatusRow,
-} from '../store/ledgers.ts';
+import type { LastRun, PlatformBlock, Status, StatusRow } from '../store/ledgers.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
-import { type LedgerOptions, ledgerCommand, readFilter } from './ledger.ts';
+import { type LedgerOptions, ledgerCommand, readLedgerStatus } from './ledger.ts';
 import {
   chinaTime,
   count,
@@ -48,14 +42,9 @@ export function registerStatus(program: Command): void {
     .action(run(DATABASE_SETTINGS, showStatus));
 }
 
-async function showStatus(
-  { settings, out, openDatabase }: DatabaseSurroundings,
-  options: LedgerOptions,
-): Promise<0> {
-  const db = await openDatabase();
-  const filter = await readFilter(db, options);
-  const wanted = { every: settings.SYNC_EVERY, settle: settings.SYNC_SETTLE };
-  const status = await readStatus(db, wanted, Date.now(), { ...filter, appId: readAppId() });
+async function showStatus(surroundings: DatabaseSurroundings, options: LedgerOptions): Promise<0> {
+  const { out } = surroundings;
+  const status = await readLedgerStatus(surroundings, options, readAppId());
   // In JSON each row says it.
   if (status.blocked && !options.json) out.line(blockedLine(status.blocked, status.now));
   printRows(status.feeds, listing(status), { json: options.json, out });
