@@ -147,7 +147,7 @@ export class PostgresClaim implements FeedClaim {
         windowTo: commit.window.to,
       });
       await storeRejects(this.#db, this.feed.id, this.#runId!, commit.rejects);
-      await finishRun(this.#db, this.#runId!, this.feed.id, commit);
+      await finishRun(this.#db, this.#runId!, this, commit);
       await this.#client.query('commit');
     });
     this.#close(false);
@@ -155,7 +155,7 @@ export class PostgresClaim implements FeedClaim {
 
   async settle(next: NextTurn): Promise<void> {
     await this.#guard(async () => {
-      await settleFeed(this.#db, this.feed.id, next);
+      await settleFeed(this.#db, this, next);
       await this.#client.query('commit');
     });
     this.#close(false);

@@ -4,6 +4,7 @@ import { InterruptedError } from '../core/errors.ts';
 import type {
   DownloadFacts,
   Feed,
+  FeedClaim,
   NextTurn,
   RunFailure,
   RunStart,
@@ -77,11 +78,16 @@ function downloadColumns({ seq, httpStatus, bytes, sha256, clockSkew }: Download
   return { seq, http_status: httpStatus, bytes, sha256, clock_skew: clockSkew };
 }
 
+/** A feed under its lock, with the requests that its next turn was decided by. */
+type Held = Pick<FeedClaim, 'feed' | 'requests'>;
+
+const idOf = ({ id }: { readonly id: number }): number => id;
+
 /** Closes a run as done and advances its feed, within the transaction that holds its rows. */
 export async function finishRun(
   db: Database,
   runId: number,
-  feedId: number,
+  { feed: { id: feedId }, requests }: Held,
   { window, since, receipt, facts, ...next }: WindowCommit,
 ): Promise<void> {
   await db
@@ -103,7 +109,7 @@ export async function finishRun(
     .set((eb) => ({
       coverage: sql<string>`${eb.ref('coverage')} + tstzmultirange(${toRange(window)}::tstzrange)`,
       since: eb.fn.coalesce('since', instant(since)),
-      next_due_at: nextDue(eb, next.nextDueAt, next.knownRequests),
+      next_due_at: nextDue(eb, next.nextDueAt, requests.map(idOf)),
       consecutive_failures: 0,
       last_error_code: null,
       last_error: null,
@@ -114,12 +120,16 @@ export async function finishRun(
 }
 
 /** Closes a turn with nothing to load. */
-export async function settleFeed(db: Database, feedId: number, next: NextTurn): Promise<void> {
+export async function settleFeed(
+  db: Database,
+  { feed: { id: feedId }, requests }: Held,
+  next: NextTurn,
+): Promise<void> {
   await finishRequests(db, next.finishedRequests);
   await selectLocked(db, feedId).execute();
   await db
     .updateTable('vcc.feed')
-    .set((eb) => ({ next_due_at: nextDue(eb, next.nextDueAt, next.knownRequests) }))
+    .set((eb) => ({ next_due_at: nextDue(eb, next.nextDueAt, requests.map(idOf)) }))
     .where('id', '=', feedId)
     .execute();
 }

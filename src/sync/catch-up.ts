@@ -105,7 +105,6 @@ async function takeTurn(
       await claim.settle({
         nextDueAt: left ? world.clock() : slotAfter(world, feed),
         finishedRequests: finished,
-        knownRequests: claim.requests.map(({ id }) => id),
       });
       return 'nothing-to-do';
     }
@@ -197,7 +196,6 @@ function decide(world: SyncWorld, waiting: boolean): Decisions {
         since,
         nextDueAt: more || fresh.length > 0 ? world.clock() : slotAfter(world, feed),
         finishedRequests: finished,
-        knownRequests: requests.map(({ id }) => id),
       };
     },
     afterFailure(claim, { request }, error) {

@@ -144,8 +144,6 @@ export interface NextTurn {
   readonly nextDueAt: number;
   /** Requests of which nothing remains. */
   readonly finishedRequests: readonly number[];
-  /** Open requests that the decision knew of: another makes the feed due at once. */
-  readonly knownRequests: readonly number[];
 }
 
 /** What is committed together with a window's rows. */

@@ -187,7 +187,6 @@ describe('a feed', () => {
       rejects: [],
       nextDueAt: RUN.window.to,
       finishedRequests: [],
-      knownRequests: [],
     });
     const [feed] = await h.current.query('select since from vcc.feed where id = $1', [feedId]);
     expect(feed).toEqual({ since: given });
@@ -267,7 +266,7 @@ describe('a run without a sign of life', () => {
     await claim.release();
     // The stopped process wakes up and finds its connection gone.
     await expect(
-      stopped.settle({ nextDueAt: h.current.now, finishedRequests: [], knownRequests: [] }),
+      stopped.settle({ nextDueAt: h.current.now, finishedRequests: [] }),
     ).rejects.toMatchObject({
       code: 'DATABASE_BUSY',
     });
@@ -299,7 +298,7 @@ describe('a run without a sign of life', () => {
     const runId = await lively.start(RUN);
     expect(await h.current.store.feeds.reap()).toBe(1);
     expect((await runOf(runId)).status).toBe('running');
-    await lively.settle({ nextDueAt: h.current.now, finishedRequests: [], knownRequests: [] });
+    await lively.settle({ nextDueAt: h.current.now, finishedRequests: [] });
     await stopped.release();
   });
 });

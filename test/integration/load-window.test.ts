@@ -118,7 +118,6 @@ async function load(
       since: through - MINUTE,
       nextDueAt: through,
       finishedRequests: [],
-      knownRequests: [],
     });
     return { ...merged, receipt };
   } catch (error) {
@@ -697,7 +696,7 @@ describe('a request to stop', () => {
       await ending.release();
       for (let next = 0; next < 10; next += 1) {
         const claim = (await fresh.feeds.claim(id, never))!;
-        await claim.settle({ nextDueAt: T0, finishedRequests: [], knownRequests: [] });
+        await claim.settle({ nextDueAt: T0, finishedRequests: [] });
       }
       await fresh.close();
     }
