@@ -3,16 +3,17 @@ import type { z } from 'zod';
 import { DAY, MINUTE } from './core/china-time.ts';
 import { FatalError } from './core/errors.ts';
 import { isLoopback } from './core/loopback.ts';
+import { isSealed, type MasterKey, type Opened, openSealed } from './core/seal.ts';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
-export { ORG_CODE, SETTINGS, type SettingName } from './settings.ts';
+export { SETTINGS, type SettingName } from './settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 type Value<N extends SettingName> = z.output<(typeof SETTINGS)[N]['schema']>;
 
 /** The optional settings, which are null when unset. */
-type OptionalName = 'REDIS_URL' | 'VCC_SEQ_CODE';
+type OptionalName = 'REDIS_URL' | 'VCC_SEQ_CODE' | 'PUSH_SECRET' | 'VCC_MASTER_KEY';
 
 /** Settings as read and checked; durations in milliseconds, sizes in bytes. */
 export type Settings<N extends SettingName = SettingName> = {
@@ -42,14 +43,15 @@ export function readSettings<const N extends SettingName>(
   env: Environment,
   names: readonly N[],
 ): Settings<N> {
-  const faults: string[] = [];
+  // A set: a faulty master key is named by every setting that needs it, and said once.
+  const found = new Set<string>();
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const name of names) {
     const read = readOne(env, name);
-    if ('fault' in read) faults.push(read.fault);
+    if ('fault' in read) found.add(read.fault);
     else values[name] = read.value;
   }
-  faults.push(...crossFaults(values as Partial<Settings>));
+  const faults = [...found, ...crossFaults(values as Partial<Settings>)];
   if (faults.length > 0) {
     const count = faults.length === 1 ? 'one setting is' : `${faults.length} settings are`;
     throw new FatalError(
@@ -60,21 +62,67 @@ export function readSettings<const N extends SettingName>(
   return values as Settings<N>;
 }
 
+/** The one secret that can not be sealed, since it opens all others. */
+const MASTER_KEY = 'VCC_MASTER_KEY' satisfies SettingName;
+
 type Read = { readonly value: unknown } | { readonly fault: string };
 
 function readOne(env: Environment, name: SettingName): Read {
-  const { schema, default: preset, secret, optional, about }: Setting = SETTINGS[name];
+  const { default: preset, secret, optional, about }: Setting = SETTINGS[name];
   const text = textOf(env, name, secret === true);
   if (typeof text === 'object') return text;
   if (text === undefined && preset === undefined) {
     return optional ? { value: null } : { fault: `${name} is missing: ${about}` };
   }
-  const result = schema.safeParse(text ?? preset);
+  if (secret && text !== undefined && isSealed(text.trim())) {
+    return readSealed(env, name, text.trim());
+  }
+  return parse(name, text ?? preset, text !== undefined);
+}
+
+function parse(name: SettingName, text: string | undefined, given = true): Read {
+  const { schema, secret }: Setting = SETTINGS[name];
+  const result = schema.safeParse(text);
   if (result.success) return { value: result.data };
-  const shown = secret || text === undefined ? '' : ` is ${JSON.stringify(text)}`;
+  const shown = secret || !given ? '' : ` is ${JSON.stringify(text)}`;
   return {
     fault: `${name}${shown}: ${result.error.issues.map(({ message }) => message).join('; ')}`,
   };
+}
+
+/** Opens a secret that is given sealed; its own name is its context, so it can stand for no other. */
+function readSealed(env: Environment, name: SettingName, sealed: string): Read {
+  if (name === MASTER_KEY) {
+    return { fault: `${name} can not be sealed itself: keep it in a file that only we may read` };
+  }
+  const key = readOne(env, MASTER_KEY);
+  // Its own fault is reported under its own name.
+  if ('fault' in key) return { fault: key.fault };
+  if (key.value === null) {
+    return {
+      fault: `${name} is sealed, but ${MASTER_KEY} is not set: give the master key it was sealed with`,
+    };
+  }
+  const opened = openSealed(sealed, key.value as MasterKey, name);
+  return 'secret' in opened
+    ? parse(name, opened.secret)
+    : {
+        fault: `${name} is sealed, but ${SHUT[opened.fault]}; if it lasts, seal it anew: vcc-sync secret seal --for ${name}`,
+      };
+}
+
+type SealFault = Extract<Opened, { fault: string }>['fault'];
+
+const SHUT: Readonly<Record<SealFault, string>> = {
+  version: 'in a form that this release does not know: expected sealed:v1:…',
+  form: 'cut or altered: copy it again, whole',
+  refused: `does not open: check that ${MASTER_KEY} is the one it was sealed with, that it was sealed for this setting, and that it is unaltered`,
+};
+
+/** Whether a secret is set, and set in plain. */
+export function isPlain(env: Environment, name: SettingName): boolean {
+  const text = textOf(env, name, true);
+  return typeof text === 'string' && !isSealed(text.trim());
 }
 
 function textOf(
@@ -114,9 +162,11 @@ function crossFaults(values: Partial<Settings>): string[] {
   if (first !== undefined && longest !== undefined && first > longest) {
     faults.push('SYNC_RETRY_BASE: it must not be longer than SYNC_RETRY_MAX');
   }
-  const { WEB_HOST: host } = values;
-  if (host !== undefined && !isLoopback(host)) {
-    faults.push('WEB_HOST: without log-in only loopback (127.0.0.1, ::1 or localhost) is served');
+  const { WEB_HOST: host, WEB_USERS: users } = values;
+  if (host !== undefined && users?.length === 0 && !isLoopback(host)) {
+    faults.push(
+      'WEB_HOST: without WEB_USERS only loopback (127.0.0.1, ::1 or localhost) is served',
+    );
   }
   return faults;
 }

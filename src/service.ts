@@ -1,18 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
 import type { Settings } from './config.ts';
 import type { Clock } from './core/clock.ts';
-import { InterruptedError } from './core/errors.ts';
+import { describeError, InterruptedError, toSyncError } from './core/errors.ts';
+import { limitRepeats, REPEAT_EVERY } from './core/repeats.ts';
 import type { Logger } from './logger.ts';
 import { openBackend, type QueueBackend } from './queue/backend.ts';
+import { openDepths, type QueueDepths } from './queue/depths.ts';
 import { startPlanner } from './queue/planner.ts';
 import { startWorker } from './queue/worker.ts';
 import { databaseError } from './store/database-error.ts';
 import { assertSchema } from './store/migrate.ts';
 import { addMissingOrgs } from './store/orgs.ts';
-import type { Database } from './store/pool.ts';
-import { catchUp } from './sync/catch-up.ts';
+import { noteSettings } from './store/service-settings.ts';
+import { assertWritable } from './store/writable.ts';
+import { type CatchUpOutcome, catchUp } from './sync/catch-up.ts';
+import { keepTick } from './sync/keep.ts';
 import { planTick } from './sync/plan.ts';
+import { type EventMetrics, openEventMetrics } from './web/event-metrics.ts';
+import { type Listening, type ProbeOptions, startProbes } from './web/probes.ts';
 import { startWeb } from './web/server.ts';
 import { openWorld, type World } from './world.ts';
 
@@ -28,9 +33,6 @@ const GRACE = 15_000;
 /** Milliseconds between tries while Postgres is away at start. */
 const DATABASE_RETRY = 2_000;
 
-/** Milliseconds between log lines about one and the same trouble. */
-const REPEAT_EVERY = 60_000;
-
 /** A process of the service. */
 export interface ServiceOptions {
   readonly settings: Settings;
@@ -45,6 +47,8 @@ export interface ServiceOptions {
 export interface Service {
   /** Address of the web role, or null without it. */
   readonly url: string | null;
+  /** Address of the probes alone, or null without it. */
+  readonly probes: string | null;
   /** Stops taking work, lets runs in hand finish or gives them back, and closes all connections. */
   close(): Promise<void>;
 }
@@ -55,14 +59,16 @@ type Stages = (() => Promise<unknown>)[][];
 /**
  * Starts the roles of one process and wires them: web, database, queue, worker, planner.
  *
- * The web role is first, so that health and readiness can be asked while the rest is waited for.
+ * What is asked from outside is first, so that health and readiness can be asked while the rest is
+ * waited for.
  *
  * @throws FatalError `SCHEMA_MISSING`, `CONFIG`; InterruptedError when the signal aborts; what was
  *   started by then is closed again
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { settings, roles, log, signal = new AbortController().signal } = options;
-  const world = openWorld(options);
+  const events = openEventMetrics();
+  const world = openWorld({ ...options, observer: events });
   const stages: Stages = [[() => world.close()]];
   const close = async () => {
     for (let stage = stages.pop(); stage; stage = stages.pop()) {
@@ -70,44 +76,92 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     }
   };
   try {
-    let backend: QueueBackend | null = null;
-    const web = roles.has('web') ? await openWeb(world, settings, () => backend) : null;
-    if (web) stages.push([() => web.close()]);
-    await waitForDatabase(world.store.db, log, signal);
-    await assertSchema(world.store.db);
-    await addMissingOrgs(world.store.db, settings.VCC_ORG_CODES);
+    let queues: Queues | null = null;
+    const asked: Stages[number] = [];
+    stages.push(asked);
+    const serving = servingOptions(world, settings, events, () => queues);
+    const web = roles.has('web')
+      ? await startWeb({
+          ...serving,
+          settings,
+          noticeDb: world.store.notices,
+          noticed: events.noticed,
+        })
+      : null;
+    if (web) asked.push(() => web.close());
+    const probes = await openProbes(serving, settings);
+    if (probes) asked.push(() => probes.close());
+    await untilDatabaseWorks(log, signal, async () => {
+      await assertSchema(world.store.db);
+      await assertWritable(world.store.db);
+      await addMissingOrgs(world.store.db, settings.VCC_ORG_CODES);
+      await noteSettings(world.store.db, {
+        every: settings.SYNC_EVERY,
+        settle: settings.SYNC_SETTLE,
+      });
+    });
     const queue = await openQueue(world, settings, log);
     stages.push([() => queue.close()]);
     await unlessAborted(waitForQueue(queue, log), signal);
-    backend = queue;
-    const working: Stages[number] = [];
+    const depths = openDepths(queue);
+    queues = { backend: queue, depths };
+    const working: Stages[number] = [() => depths.close()];
+    if (web) working.push(() => web.leaveQueue());
     stages.push(working);
-    if (roles.has('worker')) working.push(await startWorkerRole(world, queue, settings));
-    if (roles.has('planner')) working.push(await startPlannerRole(world, queue, settings));
-    log.info({ roles: [...roles], queue: queue.kind, url: web?.url }, 'service started');
-    return { url: web?.url ?? null, close };
+    if (roles.has('worker')) working.push(await startWorkerRole(world, queue, settings, events));
+    if (roles.has('planner')) working.push(await startPlannerRole(world, queue, settings, events));
+    const urls = { url: web?.url, probes: probes?.url };
+    log.info({ roles: [...roles], queue: queue.kind, ...urls }, 'service started');
+    return { url: web?.url ?? null, probes: probes?.url ?? null, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function openWeb(world: World, settings: Settings, backend: () => QueueBackend | null) {
-  const { sync, store } = world;
-  return startWeb({ world: sync, db: store.db, backend, settings });
+/** The queue, and a second look at it for the metrics. */
+interface Queues {
+  readonly backend: QueueBackend;
+  readonly depths: QueueDepths;
+}
+
+/** What is asked from outside, by people and by machines. */
+function servingOptions(
+  { sync, store, client }: World,
+  settings: Settings,
+  { registry }: EventMetrics,
+  queues: () => Queues | null,
+): ProbeOptions & { readonly sources: NonNullable<ProbeOptions['sources']> } {
+  return {
+    world: sync,
+    db: store.looks,
+    settings,
+    backend: () => queues()?.backend ?? null,
+    sources: {
+      events: registry,
+      platform: () => client.counters,
+      pools: () => [...store.poolUse(), ...[queues()?.backend.poolUse() ?? []].flat()],
+      depths: () => queues()?.depths.read() ?? null,
+    },
+  };
+}
+
+async function openProbes(
+  options: ProbeOptions,
+  { PROBES_LISTEN: address }: Settings,
+): Promise<Listening | null> {
+  return address === null ? null : await startProbes(options, address);
 }
 
 async function openQueue({ store }: World, settings: Settings, log: Logger): Promise<QueueBackend> {
-  const said = new Map<string, number>();
+  const maySay = limitRepeats(REPEAT_EVERY);
   return openBackend({
     redisUrl: settings.REDIS_URL,
     databaseUrl: settings.DATABASE_URL,
     namespace: await store.databaseName(),
     onError: (facts) => {
       // A queue that is away fails many times a second: once a minute says it all.
-      const key = `${facts.queue} ${facts.code}`;
-      if (Date.now() - (said.get(key) ?? 0) < REPEAT_EVERY) return;
-      said.set(key, Date.now());
+      if (!maySay(`${facts.queue} ${facts.code}`, Date.now())) return;
       log.warn(facts, 'queue connection trouble');
     },
   });
@@ -117,40 +171,73 @@ async function startWorkerRole(
   { sync }: World,
   backend: QueueBackend,
   { SYNC_CONCURRENCY: concurrency }: Settings,
+  events: EventMetrics,
 ): Promise<() => Promise<void>> {
   const worker = await startWorker({
     backend,
     concurrency,
     run: (feed, regardless, signal) =>
-      catchUp(sync, feed, { trigger: 'schedule', regardless }, signal),
+      counted(catchUp(sync, feed, { trigger: 'schedule', regardless }, signal), events),
   });
   return () => worker.close(GRACE);
 }
 
+/** Counts how a turn ends. */
+async function counted(
+  turn: Promise<CatchUpOutcome>,
+  { turnEnded }: EventMetrics,
+): Promise<CatchUpOutcome> {
+  try {
+    const outcome = await turn;
+    turnEnded(outcome);
+    return outcome;
+  } catch (error) {
+    turnEnded(toSyncError(error).code === 'INTERRUPTED' ? 'interrupted' : 'failed');
+    throw error;
+  }
+}
+
 async function startPlannerRole(
-  { sync, store }: World,
+  { sync, keep, store }: World,
   backend: QueueBackend,
   { SYNC_TICK: tick }: Settings,
+  events: EventMetrics,
 ): Promise<() => Promise<void>> {
   const planner = await startPlanner({
     backend,
     tick,
-    plan: () => planTick(sync),
+    plan: async () => {
+      const due = await planTick(sync);
+      events.ticked();
+      return due;
+    },
+    keep: (signal) => keepTick(keep, signal),
     exclusively: (work) => store.exclusively(work),
     log: sync.log,
   });
   return () => planner.close();
 }
 
-/** BullMQ's objects never recover from a database that was away when they were built: wait first. */
-async function waitForDatabase(db: Database, log: Logger, signal: AbortSignal): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
+/**
+ * Repeats the first work with the database until it can take it; what a person must mend is thrown.
+ *
+ * BullMQ's objects never recover from a database that was away when they were built: so wait first.
+ */
+async function untilDatabaseWorks(
+  log: Logger,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
+  const maySay = limitRepeats(REPEAT_EVERY / 2);
+  for (;;) {
     try {
-      await sql`select`.execute(db);
-      return;
-    } catch (error) {
-      if (tries % 15 === 0)
-        log.warn({ error: databaseError(error).message }, 'waiting for the database');
+      return await work();
+    } catch (cause) {
+      const error = databaseError(cause);
+      if (!error.meaning.database) throw cause;
+      if (maySay(error.code, Date.now())) {
+        log.warn({ code: error.code, error: describeError(error) }, 'waiting for the database');
+      }
       await unlessAborted(sleep(DATABASE_RETRY), signal);
     }
   }

@@ -1,74 +1,27 @@
 import { z } from 'zod';
-import { DAY, SECOND } from './core/china-time.ts';
-import { parseDuration, parseSize } from './core/duration.ts';
-
-const duration = z.string().transform((text, context) => {
-  const ms = parseDuration(text);
-  if (ms !== null && ms > 0) return ms;
-  context.addIssue('expected a duration such as 30s, 15m, 1h or 28d');
-  return z.NEVER;
-});
-
-/** A duration that may be nothing at all; in whole seconds, the precision of windows, and at most a day. */
-const pause = z.string().transform((text, context) => {
-  const ms = text.trim() === '0' ? 0 : parseDuration(text);
-  if (ms !== null && ms % SECOND === 0 && ms <= DAY) return ms;
-  context.addIssue('expected 0 or whole seconds up to 1d, such as 30s or 2m');
-  return z.NEVER;
-});
-
-const size = z.string().transform((text, context) => {
-  const bytes = parseSize(text);
-  if (bytes !== null && bytes > 0) return bytes;
-  context.addIssue('expected a size such as 512MiB or 4GiB');
-  return z.NEVER;
-});
-
-const flag = z
-  .enum(['true', 'false'], { error: 'expected true or false' })
-  .transform((text) => text === 'true');
-
-function whole(min: number, max: number) {
-  return z.string().transform((text, context) => {
-    const number = Number(text);
-    if (Number.isInteger(number) && number >= min && number <= max) return number;
-    context.addIssue(`expected a whole number from ${min} to ${max}`);
-    return z.NEVER;
-  });
-}
-
-function choice<const T extends string>(...values: readonly T[]) {
-  return z.enum(values, { error: `expected ${values.join(', ')}` });
-}
-
-function url(...protocols: string[]) {
-  return z
-    .string()
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-      error: `expected a URL that begins with ${protocols.map((one) => `${one}//`).join(' or ')}`,
-    });
-}
-
-const list = (form: RegExp, what: string) =>
-  z
-    .string()
-    .transform((text) => text.split(',').flatMap((part) => part.trim() || []))
-    .refine((parts) => parts.every((part) => form.test(part)), { error: `expected ${what}` });
-
-const rate = z.string().transform((text, context) => {
-  if (text === 'none') return null;
-  const number = Number(text);
-  if (Number.isFinite(number) && number > 0) return number;
-  context.addIssue('expected requests a second, such as 5 or 0.5, or none');
-  return z.NEVER;
-});
+import {
+  choice,
+  duration,
+  flag,
+  list,
+  listen,
+  masterKey,
+  orgCodes,
+  pause,
+  rate,
+  size,
+  timer,
+  url,
+  users,
+  whole,
+} from './setting-forms.ts';
 
 /** One setting: how it is read, its default, whether it is secret, and what it does. */
 export interface Setting<S extends z.ZodType = z.ZodType> {
   readonly schema: S;
   /** Used when the variable is unset; without one the setting is required where it is used. */
   readonly default?: string;
-  /** May also be given as a file by `NAME_FILE`; its value is never shown. */
+  /** May also be given sealed, or as a file by `NAME_FILE`; its value is never shown. */
   readonly secret?: boolean;
   /** May be left unset, which means something of its own. */
   readonly optional?: boolean;
@@ -76,9 +29,6 @@ export interface Setting<S extends z.ZodType = z.ZodType> {
 }
 
 const setting = <S extends z.ZodType>(definition: Setting<S>): Setting<S> => definition;
-
-/** A code of an organisation as the platform writes it. */
-export const ORG_CODE = /^[A-Za-z0-9_-]{1,20}$/;
 
 /** Every setting, by the variable's name, in the order of the README. */
 export const SETTINGS = {
@@ -163,23 +113,23 @@ export const SETTINGS = {
     about: 'most requests a second, all processes together',
   }),
   VCC_CONNECT_TIMEOUT: setting({
-    schema: duration,
+    schema: timer,
     default: '10s',
     about: 'longest wait for a connection',
   }),
   VCC_IDLE_TIMEOUT: setting({
-    schema: duration,
+    schema: timer,
     default: '60s',
     about: 'longest silence within an answer',
   }),
   VCC_TOTAL_TIMEOUT: setting({
-    schema: duration,
+    schema: timer,
     default: '30m',
     about: 'longest download, loading included',
   }),
   VCC_MAX_BODY: setting({ schema: size, default: '4GiB', about: 'largest body, decoded' }),
   VCC_ORG_CODES: setting({
-    schema: list(ORG_CODE, 'codes of organisations, separated by commas'),
+    schema: orgCodes,
     default: '',
     about: 'organisations to add at start; one that was disabled stays so',
   }),
@@ -189,17 +139,17 @@ export const SETTINGS = {
     about: 'interval between synchronisations of a feed',
   }),
   SYNC_TICK: setting({
-    schema: duration,
+    schema: timer,
     default: '10s',
     about: 'how often the planner looks for feeds that are due',
   }),
   SYNC_OVERLAP: setting({
-    schema: pause,
+    schema: pause(1, '30s or 2m'),
     default: '2m',
     about: "how far before its window's start a request reaches back",
   }),
   SYNC_SETTLE: setting({
-    schema: pause,
+    schema: pause(1, '30s or 2m'),
     default: '30s',
     about: 'how far behind now the newest window ends',
   }),
@@ -214,7 +164,7 @@ export const SETTINGS = {
     about: 'feeds that one process loads at once; each holds a database connection',
   }),
   SYNC_SLICE: setting({
-    schema: duration,
+    schema: timer,
     default: '10m',
     about: 'how long a worker stays with one feed while others wait',
   }),
@@ -224,17 +174,78 @@ export const SETTINGS = {
     about: 'delay after the first failure of a feed; it doubles',
   }),
   SYNC_RETRY_MAX: setting({ schema: duration, default: '1h', about: 'longest such delay' }),
+  SYNC_DEEP_EVERY: setting({
+    schema: duration,
+    default: '1d',
+    about: 'how often the recent past of a feed is read again, to find what had been missed',
+  }),
+  SYNC_DEEP_SPAN: setting({
+    schema: pause(28, '12h or 1d'),
+    default: '1d',
+    about: 'how much of it, back from the watermark; 0 turns it off',
+  }),
   SYNC_OTHER_ORGS: setting({
     schema: choice('reject', 'accept'),
     default: 'reject',
     about: 'rows of another organisation: refuse, or store under their own',
   }),
+  REJECT_RETENTION: setting({
+    schema: duration,
+    default: '30d',
+    about: 'how long the text of a refused line is kept after it was last seen; the ledger stays',
+  }),
+  RUN_RETENTION: setting({
+    schema: duration,
+    default: '180d',
+    about: 'how long runs and comparisons are kept; runs that changed nothing go after 2d',
+  }),
   WEB_HOST: setting({
     schema: z.string().min(1),
     default: '127.0.0.1',
-    about: 'address of the web role; without log-in only loopback is served',
+    about: 'address of the web role; without users only loopback is served',
   }),
   WEB_PORT: setting({ schema: whole(0, 65535), default: '8080', about: 'port of the web role' }),
+  WEB_USERS: setting({
+    schema: users,
+    default: '',
+    secret: true,
+    about: 'who may log in: entries printed by vcc-sync user hash, with commas',
+  }),
+  WEB_PUBLIC: setting({
+    schema: list(/^(healthz|readyz|metrics)$/, 'some of healthz, readyz, metrics'),
+    default: 'healthz,readyz',
+    about: 'which of healthz, readyz and metrics are served without log-in',
+  }),
+  WEB_TRUST_PROXY: setting({
+    schema: list(/^[0-9a-fA-F.:/]+$/, 'addresses or networks, separated by commas'),
+    default: '',
+    about: 'proxies whose X-Forwarded headers are believed, such as 10.0.0.0/8',
+  }),
+  PROBES_LISTEN: setting({
+    schema: listen,
+    default: 'none',
+    about:
+      'address and port, such as 0.0.0.0:9464, where a process of any role serves healthz, readyz and metrics alone, without log-in',
+  }),
+  PUSH_ENABLED: setting({
+    schema: flag,
+    default: 'false',
+    about:
+      "take the platform's notices of changes in the web role, at POST /hooks/vcc/7001 to 7005",
+  }),
+  PUSH_SECRET: setting({
+    schema: z.string().min(1),
+    secret: true,
+    optional: true,
+    about: 'what the platform signs those notices with; unset: the base key',
+  }),
+  VCC_MASTER_KEY: setting({
+    schema: masterKey,
+    secret: true,
+    optional: true,
+    about:
+      'opens sealed secrets and seals the stored session token: 32 bytes as 64 hex digits or base64',
+  }),
   LOG_LEVEL: setting({
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),
     default: 'info',

@@ -1,10 +1,17 @@
 import type { SettingName, Settings } from './config.ts';
 import type { Clock } from './core/clock.ts';
+import { limitRepeats, REPEAT_EVERY } from './core/repeats.ts';
 import type { Logger } from './logger.ts';
+import { openKeeping } from './store/keeping.ts';
 import { openPlatformState, openRequestPacer } from './store/platform-state.ts';
+import type { Database } from './store/pool.ts';
 import { openTokenStore } from './store/session-tokens.ts';
 import { Store } from './store/store.ts';
-import type { Progress, SyncWorld } from './sync/sync-window.ts';
+import { openDatabaseGate } from './sync/database-gate.ts';
+import type { KeepWorld } from './sync/keep.ts';
+import type { Progress } from './sync/load.ts';
+import { type DownloadObserver, observeDownloads, type RunObserver } from './sync/observer.ts';
+import type { SyncWorld } from './sync/sync-window.ts';
 import { createClient, type VccClient, type VccSettings } from './vcc/client.ts';
 
 /** Database and platform, wired together: what every role and the foreground sync stand on. */
@@ -12,6 +19,7 @@ export interface World {
   readonly store: Store;
   readonly client: VccClient;
   readonly sync: SyncWorld;
+  readonly keep: KeepWorld;
   /** Cuts the platform's connections, then closes the database's; runs must have ended. */
   close(): Promise<void>;
 }
@@ -24,49 +32,56 @@ export interface WorldOptions {
   readonly clock?: Clock;
   /** Told how downloads come along. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Told of runs and downloads; for metrics. */
+  readonly observer?: RunObserver & DownloadObserver;
 }
 
 /** Wires database and platform; nothing is connected before it is used. */
-export function openWorld({ settings, log, clock = Date.now, onProgress }: WorldOptions): World {
+export function openWorld(options: WorldOptions): World {
+  const { settings, log, clock = Date.now, onProgress, observer } = options;
+  const maySay = limitRepeats(REPEAT_EVERY);
   const store = new Store(settings.DATABASE_URL, {
     runs: settings.SYNC_CONCURRENCY,
-    onError: (code) => log.warn({ code }, 'database connection lost'),
+    onError: (code) => {
+      if (maySay(code, Date.now())) log.warn({ code }, 'database connection lost');
+    },
   });
-  const appId = settings.VCC_APP_ID;
-  const rate = settings.VCC_MAX_RPS;
-  const platformState = openPlatformState(store.db, appId);
-  const client = createClient(clientSettings(settings), {
-    tokens: openTokenStore(store.db, renewalLimit(settings)),
-    pacer: rate === null ? null : openRequestPacer(store.db, appId, rate),
+  const platformState = openPlatformState(store.prepared, settings.VCC_APP_ID);
+  const client = openClient(store.prepared, settings, {
     clock,
-    log: (level, message, facts) => log[level](facts, message),
+    log,
     // A clock that is off must be known before a table is ever answered. It is a hint: no need to wait.
     onDate: (date) => void platformState.noteClockSkew(date - clock()).catch(() => {}),
   });
   const sync: SyncWorld = {
-    platform: client,
+    platform: observer ? observeDownloads(client, observer, clock) : client,
     platformState,
+    databaseGate: openDatabaseGate(clock, log),
     feeds: store.feeds,
     clock,
     random: Math.random,
     log,
     settings: syncSettings(settings),
     ...(onProgress ? { onProgress } : {}),
+    ...(observer ? { observer } : {}),
   };
   return {
     store,
     client,
     sync,
+    keep: {
+      keeping: openKeeping(store.db),
+      settings: {
+        runRetention: settings.RUN_RETENTION,
+        rejectRetention: settings.REJECT_RETENTION,
+      },
+      log,
+    },
     async close() {
       await client.close();
       await store.close();
     },
   };
-}
-
-/** How long a renewal of the token may take, with room for a slot under `VCC_MAX_RPS`; milliseconds. */
-function renewalLimit({ VCC_IDLE_TIMEOUT: idle, VCC_TOTAL_TIMEOUT: total }: Settings): number {
-  return Math.min(idle, total) + 30_000;
 }
 
 /** Settings that the platform's client is made from. */
@@ -87,6 +102,50 @@ export const CLIENT_SETTINGS = [
   'VCC_TOTAL_TIMEOUT',
   'VCC_MAX_BODY',
 ] as const satisfies readonly SettingName[];
+
+/** Settings of a client that shares token and pace with the service. */
+export const SHARED_CLIENT_SETTINGS = [
+  ...CLIENT_SETTINGS,
+  'VCC_ALLOW_HTTP',
+  'VCC_MAX_RPS',
+  'VCC_MASTER_KEY',
+] as const satisfies readonly SettingName[];
+
+/** What such a client needs of the world. */
+export interface ClientSurroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told the platform's time (milliseconds) by every answer that names it. */
+  readonly onDate?: (date: number) => void;
+}
+
+/** Connects to the platform with the session token and the pace that all processes share (P4). */
+export function openClient(
+  db: Database,
+  settings: Settings<(typeof SHARED_CLIENT_SETTINGS)[number]>,
+  { log, ...surroundings }: ClientSurroundings,
+): VccClient {
+  const { VCC_APP_ID: appId, VCC_MAX_RPS: rate, VCC_MASTER_KEY: masterKey } = settings;
+  return createClient(clientSettings(settings), {
+    tokens: openTokenStore(db, {
+      limit: renewalLimit(settings),
+      masterKey,
+      onShut: () =>
+        log.warn({}, 'stored session token is sealed with another VCC_MASTER_KEY; renewing it'),
+    }),
+    pacer: rate === null ? null : openRequestPacer(db, appId, rate),
+    log: (level, message, facts) => log[level](facts, message),
+    ...surroundings,
+  });
+}
+
+/** How long a renewal of the token may take, with room for a slot under `VCC_MAX_RPS`; milliseconds. */
+function renewalLimit({
+  VCC_IDLE_TIMEOUT: idle,
+  VCC_TOTAL_TIMEOUT: total,
+}: Settings<'VCC_IDLE_TIMEOUT' | 'VCC_TOTAL_TIMEOUT'>): number {
+  return Math.min(idle, total) + 30_000;
+}
 
 /** The client's settings among all. */
 export function clientSettings(settings: Settings<(typeof CLIENT_SETTINGS)[number]>): VccSettings {
@@ -118,6 +177,7 @@ function syncSettings(settings: Settings): SyncWorld['settings'] {
     slice: settings.SYNC_SLICE,
     retryBase: settings.SYNC_RETRY_BASE,
     retryMax: settings.SYNC_RETRY_MAX,
+    deep: { every: settings.SYNC_DEEP_EVERY, span: settings.SYNC_DEEP_SPAN },
     charset: settings.VCC_CHARSET,
     quotes: settings.VCC_TABLE_QUOTES,
     otherOrgs: settings.SYNC_OTHER_ORGS,

@@ -1,8 +1,7 @@
 import { userInfo } from 'node:os';
 import { InvalidArgumentError } from 'commander';
-import { ORG_CODE } from '../config.ts';
 import { parseTime } from '../core/china-time.ts';
-import { DATASET_NAMES, type DatasetName, isDatasetName } from '../core/dataset.ts';
+import { DATASET_NAMES, type DatasetName, isDatasetName, ORG_CODE } from '../core/dataset.ts';
 import { parseDuration } from '../core/duration.ts';
 
 /** Words for times in help texts. */
@@ -35,6 +34,11 @@ export function readEvery(text: string): number {
 export function readOrgCode(text: string): string {
   if (ORG_CODE.test(text)) return text;
   throw new InvalidArgumentError('expected up to 20 letters, digits, - or _, such as WJ0105.');
+}
+
+/** Reads codes of organisations, separated by commas, each once. */
+export function readOrgCodes(text: string): readonly string[] {
+  return [...new Set(text.split(',').map((code) => readOrgCode(code.trim())))];
 }
 
 /** Reads the name of one dataset. */

@@ -16,7 +16,7 @@ import { type Database, openDatabase, openPool } from '../store/pool.ts';
 import { COMPARISONS, compareFeeds } from './demo-comparison.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { printRows, processOutput } from './output.ts';
-import { SIMULATOR_APP_ID, SIMULATOR_BASE_KEY } from './simulate.ts';
+import { KEPT_REQUESTS, SIMULATOR_APP_ID, SIMULATOR_BASE_KEY } from './simulate.ts';
 
 const ORGS = [
   { code: 'WJ0105', name: '吴江' },
@@ -100,6 +100,7 @@ async function setUp(stops: (() => Promise<unknown>)[], signal: AbortSignal): Pr
     appId: SIMULATOR_APP_ID,
     baseKey: SIMULATOR_BASE_KEY,
     reading: 'then',
+    keep: KEPT_REQUESTS,
   });
   stops.push(() => simulator.close());
   const pool = openPool(postgres.url, { max: 2, name: 'vcc-sync demo' });

@@ -1,4 +1,5 @@
 import {
+  isPlain,
   readSettings,
   SERVICE_SETTINGS,
   SETTINGS,
@@ -14,7 +15,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const CHECK = 'settings';
 
 /** Names in the environment that are plainly meant for us. */
-const OURS = /^(VCC|SYNC|WEB)_/;
+const OURS = /^(VCC|SYNC|WEB|PUSH)_/;
 
 /** Checks all settings together, and looks for slips that no schema shows. */
 export function checkSettings(env: Environment): Finding[] {
@@ -37,6 +38,25 @@ export function checkSettings(env: Environment): Finding[] {
         CHECK,
         'VCC_BASE_KEY is not 32 letters and digits, as base keys are',
         'compare it with what the platform assigned: a space or a cut?',
+      ),
+    );
+  }
+  if (settingsIfValid(env, ['VCC_MASTER_KEY'])?.VCC_MASTER_KEY && isPlain(env, 'VCC_BASE_KEY')) {
+    findings.push(
+      warning(
+        CHECK,
+        'VCC_BASE_KEY is given in plain, although there is a VCC_MASTER_KEY',
+        'vcc-sync secret seal makes the sealed form',
+      ),
+    );
+  }
+  const push = settingsIfValid(env, ['PUSH_ENABLED', 'PUSH_SECRET']);
+  if (push?.PUSH_SECRET && !push.PUSH_ENABLED) {
+    findings.push(
+      warning(
+        CHECK,
+        'PUSH_SECRET is set, but notices are turned off',
+        'set PUSH_ENABLED=true to take them, or leave the secret out',
       ),
     );
   }

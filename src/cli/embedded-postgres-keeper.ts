@@ -17,8 +17,8 @@ const TAIL_LINES = 20;
 const ENDED = 'vcc-sync-keeper: ended: ';
 
 /**
- * Runs the programs it is told on stdin, one at a time, and says on stdout how each ended, after the
- * program's own output; when stdin closes it ends the running one (fast shutdown, immediate after 8 s,
+ * Runs the programs it is told on stdin, one at a time, signals the running one when told so, and says
+ * on stdout how each ended, after the program's own output; when stdin closes it ends the running one (fast shutdown, immediate after 8 s,
  * kill after 15 s) and deletes the folder. The kernel closes our end of the pipe however we die.
  *
  * It is a string, since a file of its own would need a TypeScript loader in a checkout and none in `dist`.
@@ -57,7 +57,11 @@ function end() {
 process.stdout.on('error', () => {});
 for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
 process.on('SIGTERM', end);
-createInterface({ input: process.stdin }).on('line', (line) => run(JSON.parse(line))).on('close', end);
+function obey({ signal, ...program }) {
+  if (signal) child?.kill(signal);
+  else run(program);
+}
+createInterface({ input: process.stdin }).on('line', (line) => obey(JSON.parse(line))).on('close', end);
 `;
 
 /** Our side of the keeper: a small detached process that is the server's parent and cleans up after it. */
@@ -100,6 +104,15 @@ export class Keeper {
       const late = () => resolve('not done in time');
       if (signal.aborted) late();
       else signal.addEventListener('abort', late, { once: true });
+    });
+  }
+
+  /** Ends the running program by a signal; resolves once it has ended. */
+  end(signal: NodeJS.Signals): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ended = () => resolve();
+      this.#exited.then(() => resolve());
+      this.#process.stdin?.write(`${JSON.stringify({ signal })}\n`);
     });
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Account, give, makeFolder, serverAccount } from './embedded-postgres-account.ts';
-import { findBinaries, usableBinaries } from './embedded-postgres-binaries.ts';
+import { type Binaries, findBinaries, usableBinaries } from './embedded-postgres-binaries.ts';
 import { Keeper } from './embedded-postgres-keeper.ts';
 
 /** How an embedded Postgres is started. */
@@ -15,12 +15,21 @@ export interface EmbeddedPostgresOptions {
   readonly log?: (line: string) => void;
   /** Server settings (`-c name=value`); they win over ours. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Programs to run; by default those of the package `embedded-postgres`. */
+  readonly binaries?: Binaries;
 }
 
 /** A throw-away Postgres that runs. */
 export interface EmbeddedPostgres {
   /** Connection string of its superuser, password included, on 127.0.0.1. */
   readonly url: string;
+  /**
+   * Ends the server, in order or at once (`immediate`, as after a crash: it recovers from its log), and
+   * starts it again with the same data on the same port; one restart at a time.
+   *
+   * @throws Error with the server's last lines if it does not answer within 60 seconds
+   */
+  restart(how: 'fast' | 'immediate'): Promise<void>;
   /** Shuts the server down and deletes every file of it; more than once is harmless. */
   stop(): Promise<void>;
 }
@@ -57,7 +66,7 @@ const THROW_AWAY = {
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
-  const found = await findBinaries();
+  const found = options.binaries ?? (await findBinaries());
   const account = await serverAccount();
   const folder = await makeFolder(account);
   const keeper = new Keeper(folder, account, options.log);
@@ -68,9 +77,18 @@ export async function startEmbeddedPostgres(
     const data = join(folder, 'data');
     await initialise(keeper, binaries.initdb, { data, password, account, signal });
     const settings = { ...THROW_AWAY, ...options.settings };
-    const url = await serve(keeper, binaries.postgres, { data, password, settings, signal });
+    const cluster = { data, password, settings };
+    const url = await serve(keeper, binaries.postgres, { ...cluster, signal });
     keeper.unref();
-    return { url, stop: () => keeper.stop() };
+    return {
+      url,
+      async restart(how) {
+        await keeper.end(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
+        const again = { ...cluster, signal: AbortSignal.timeout(START_LIMIT_MS) };
+        await serve(keeper, binaries.postgres, again, Number(new URL(url).port));
+      },
+      stop: () => keeper.stop(),
+    };
   } catch (error) {
     await keeper.stop();
     throw error;
@@ -98,16 +116,17 @@ async function initialise(
   if (how !== 'ended with 0') throw keeper.failure(`initdb: ${how}`);
 }
 
-/** Starts the server on a free port and answers its URL once it takes queries. */
+/** Starts the server, on a free port unless one is given, and answers its URL once it takes queries. */
 async function serve(
   keeper: Keeper,
   file: string,
   options: ClusterOptions & { readonly settings: Readonly<Record<string, string>> },
+  given?: number,
 ): Promise<string> {
   const { data, password, settings, signal } = options;
   const pairs = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort();
+    const port = given ?? (await freePort());
     const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
     const ended = keeper.run({ file, args: ['-D', data, '-p', String(port), ...pairs] }, signal);
     const how = await Promise.race([ended, answers(url, ended)]);

@@ -15,7 +15,7 @@ export class CommandFailure extends Error {
 /**
  * Says on stderr what went wrong, in one line (wrong settings: one each), and tells the exit code.
  *
- * A stack is added at `LOG_LEVEL` debug or trace alone.
+ * The places where it came from are added at `LOG_LEVEL` debug or trace alone.
  */
 export function reportFailure(error: unknown): ExitCode {
   if (error instanceof CommanderError) {
@@ -23,7 +23,7 @@ export function reportFailure(error: unknown): ExitCode {
     return error.exitCode === 0 ? 0 : 2;
   }
   process.stderr.write(`${describeFailure(error)}\n`);
-  if (isDebugging() && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (isDebugging()) for (const place of placesOf(error)) process.stderr.write(`${place}\n`);
   return error instanceof FatalError && error.code === 'CONFIG' ? 2 : 1;
 }
 
@@ -38,6 +38,24 @@ export function describeFailure(error: unknown): string {
   const hint = known.code === 'INTERNAL' ? '; LOG_LEVEL=debug shows more' : '';
   return `${describeError(known)}${hint}`;
 }
+
+/**
+ * Reports what nobody has caught and ends the process: Node's own report would quote the error with
+ * all its fields, and those of a database error hold rows.
+ */
+export function reportUncaught(): void {
+  process.on('uncaughtException', (error) => process.exit(reportFailure(error)));
+}
+
+/** The lines of a stack that name places; its message could quote data, and have any form. */
+function placesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  const places = error.stack?.replace(error.message, '') ?? '';
+  return places.split('\n').filter((line) => PLACE.test(line));
+}
+
+const PLACE =
+  /^ {4}at (?:[\w.$<>#[\] ]+ \()?(?:file:\/\/|node:|\/|[A-Z]:\\)[^()\p{Script=Han}]*:\d+:\d+\)?$/u;
 
 function isDebugging(): boolean {
   try {
@@ -68,7 +86,7 @@ const CONNECTION_FAULTS: Readonly<Record<string, string>> = {
 /**
  * Says that a database can not be used: host, port, database and why, but neither user nor password.
  *
- * @example "DATABASE_BUSY: the database vcc at db.example:5432 can not be reached: nothing listens there (ECONNREFUSED); check DATABASE_URL and the server"
+ * @example "DATABASE_AWAY: the database vcc at db.example:5432 can not be reached: nothing listens there (ECONNREFUSED); check DATABASE_URL and the server"
  */
 export function databaseFailure(databaseUrl: string, error: unknown): CommandFailure {
   const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
@@ -76,7 +94,7 @@ export function databaseFailure(databaseUrl: string, error: unknown): CommandFai
   const known = code ?? timeout;
   const why = known ? `${CONNECTION_FAULTS[known] ?? 'it failed'} (${known})` : 'it failed';
   return new CommandFailure(
-    `DATABASE_BUSY: ${describeDatabase(databaseUrl)} can not be reached: ${why}; check DATABASE_URL and the server`,
+    `${databaseError(error).code}: ${describeDatabase(databaseUrl)} can not be reached: ${why}; check DATABASE_URL and the server`,
   );
 }
 
@@ -86,22 +104,42 @@ const PORT_FAULTS: Readonly<Record<string, string>> = {
   EACCES: 'is not for everyone: this user may not listen',
 };
 
+/** Why a host could not be listened on, by the code of the system. */
+const HOST_FAULTS: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'is no address of this machine',
+  ENOTFOUND: 'is the name of no host',
+  EAI_AGAIN: 'is a host name that could not be looked up',
+};
+
+/** What an address to listen on is set by: settings or options. */
+export interface ListenSettings {
+  readonly host: string;
+  readonly port: string;
+}
+
 /**
- * Says that a port can not be listened on; null if that is not what has failed.
+ * Says that an address can not be listened on; null if that is not what has failed.
  *
- * @param setting what the port is set by: a setting or an option
  * @example "WEB_PORT 8080 is in use: another process listens at 127.0.0.1:8080; choose another, or 0 for any free one"
  */
-export function portFailure(error: unknown, setting: string): CommandFailure | null {
-  const { syscall, code, address, port } = (error ?? {}) as NodeJS.ErrnoException & {
+export function listenFailure(error: unknown, settings: ListenSettings): CommandFailure | null {
+  const { syscall, code, address, port, hostname } = (error ?? {}) as NodeJS.ErrnoException & {
     address?: string;
     port?: number;
+    hostname?: string;
   };
-  const why = syscall === 'listen' ? PORT_FAULTS[code ?? ''] : undefined;
+  if (syscall !== 'listen' && syscall !== 'getaddrinfo') return null;
+  const wrongHost = HOST_FAULTS[code ?? ''];
+  if (wrongHost !== undefined) {
+    return new CommandFailure(
+      `${settings.host} ${address ?? hostname} ${wrongHost}; name one, such as 127.0.0.1, or 0.0.0.0 for all of them`,
+    );
+  }
+  const why = PORT_FAULTS[code ?? ''];
   if (why === undefined) return null;
   const host = address?.includes(':') ? `[${address}]` : address;
   return new CommandFailure(
-    `${setting} ${port} ${why} at ${host}:${port}; choose another, or 0 for any free one`,
+    `${settings.port} ${port} ${why} at ${host}:${port}; choose another, or 0 for any free one`,
   );
 }
 

@@ -2,9 +2,11 @@ import type { Command } from 'commander';
 import { DATABASE_SETTINGS } from '../config.ts';
 import type { Gap } from '../core/coverage.ts';
 import type { StatusRow } from '../store/ledgers.ts';
+import { gapRecord } from '../store/records.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
+import { registerGapsAccept } from './gaps-accept.ts';
 import { type LedgerOptions, ledgerCommand, readLedgerStatus } from './ledger.ts';
-import { chinaTime, duration, isoTime, type Listing, printRows, range, seconds } from './output.ts';
+import { chinaTime, duration, type Listing, printRows } from './output.ts';
 
 /** A gap with its feed. */
 interface GapRow extends Gap {
@@ -13,15 +15,23 @@ interface GapRow extends Gap {
 
 /** Adds `gaps`: what the feeds lack of what was promised. */
 export function registerGaps(program: Command): void {
-  ledgerCommand(program, 'gaps', 'list what is missing of the source time that was promised')
+  const command = ledgerCommand(
+    program,
+    'gaps',
+    'list what is missing of the source time that was promised',
+  )
+    // So that options after `accept` are its own.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       [
         '\nTimes are China time. An open gap can still be had from the platform until the time shown; a',
-        'running service fetches it by itself. An expired gap can only be closed by vcc-sync import.',
+        'running service fetches it by itself. An expired gap is closed by vcc-sync import, or',
+        'by vcc-sync gaps accept where no file can be had.',
       ].join('\n'),
     )
     .action(run(DATABASE_SETTINGS, showGaps));
+  registerGapsAccept(command);
 }
 
 async function showGaps(surroundings: DatabaseSurroundings, options: LedgerOptions): Promise<0> {
@@ -42,13 +52,5 @@ const GAPS: Listing<GapRow> = {
     { title: 'LENGTH', text: ({ from, to }) => duration(to - from), right: true },
     { title: 'RECOVERABLE UNTIL', text: (gap) => chinaTime(gap.recoverableUntil) },
   ],
-  record: ({ feed, ...gap }) => ({
-    feed_id: feed.feedId,
-    org_code: feed.orgCode,
-    dataset: feed.dataset,
-    state: gap.state,
-    during: range(gap),
-    length: seconds(gap.to - gap.from),
-    recoverable_until: isoTime(gap.recoverableUntil),
-  }),
+  record: ({ feed, ...gap }) => gapRecord(feed, gap),
 };

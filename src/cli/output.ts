@@ -1,7 +1,9 @@
 import { styleText } from 'node:util';
 import { formatChinaIso } from '../core/china-time.ts';
 import { formatDuration } from '../core/duration.ts';
-import type { Interval } from '../core/interval.ts';
+import type { Json } from '../core/record.ts';
+
+export { isoTime, type Json, range, seconds } from '../core/record.ts';
 
 /** What a command writes to: data on stdout, everything else on stderr. */
 export interface Output {
@@ -12,15 +14,6 @@ export interface Output {
   /** Whether headers may be dimmed: stdout is a terminal with colours. */
   readonly styled: boolean;
 }
-
-/** What `--json` may hold. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [name: string]: Json };
 
 /** One column of a table for people. */
 export interface TableColumn<R> {
@@ -147,21 +140,6 @@ export function chinaTime(at: number | Date | null): string {
 /** A duration (milliseconds) for people; `-` if there is none. */
 export function duration(ms: number | null): string {
   return ms === null ? '-' : formatDuration(ms);
-}
-
-/** A time (milliseconds, or a `Date`) for programs: ISO 8601 in UTC; null for none or an endless one. */
-export function isoTime(at: number | Date | null): string | null {
-  return at === null || !Number.isFinite(Number(at)) ? null : new Date(at).toISOString();
-}
-
-/** A duration (milliseconds) for programs: whole seconds. */
-export function seconds(ms: number | null): number | null {
-  return ms === null ? null : Math.floor(ms / 1000);
-}
-
-/** An interval for programs; an endless side is null. */
-export function range({ from, to }: Interval): { from: string | null; to: string | null } {
-  return { from: isoTime(from), to: isoTime(to) };
 }
 
 /** Whole numbers for people: 12,345. */

@@ -1,6 +1,7 @@
 import { formatSize } from '../core/duration.ts';
 import { type Interval, type IntervalSet, span, subtract } from '../core/interval.ts';
-import type { Progress, WindowOutcome } from '../sync/sync-window.ts';
+import type { Progress } from '../sync/load.ts';
+import type { WindowOutcome } from '../sync/sync-window.ts';
 import { count } from './output.ts';
 
 /** Where a progress line is drawn: a terminal, usually stderr. */
@@ -23,7 +24,7 @@ export type FeedEnd = 'done' | 'failed' | 'left';
 const WIDEST_BAR = 24;
 
 /** Milliseconds between drawings: often enough for the eye. */
-const REDRAW = 100;
+export const REDRAW = 100;
 
 /**
  * Shows how a sync comes along in one line that redraws itself: the share of the missing source time
@@ -113,7 +114,7 @@ export class ProgressLine {
     const rows = running.reduce((sum, one) => sum + one.lines, this.#rows);
     const bytes = running.reduce((sum, one) => sum + one.bytes, this.#bytes);
     const parts = [
-      this.#bar(Math.min(WIDEST_BAR, Math.floor(columns / 8))),
+      renderBar(this.#share(), columns),
       `${count(this.#done)}/${count(this.#feeds)} feeds`,
       ...(this.#failed > 0 ? [`${count(this.#failed)} failed`] : []),
       `${count(this.#windows)} windows`,
@@ -125,15 +126,16 @@ export class ProgressLine {
     return parts.join(' · ');
   }
 
-  #bar(width: number): string {
-    const share = this.#share();
-    // Rounded down: what looks complete is complete.
-    const full = Math.floor(share * width);
-    return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${Math.floor(share * 100)}%`;
-  }
-
   #share(): number {
     if (this.#total > 0) return (this.#total - this.#left) / this.#total;
     return this.#feeds > 0 ? (this.#done + this.#failed) / this.#feeds : 0;
   }
+}
+
+/** Draws a share (0 to 1) for a terminal of so many columns. */
+export function renderBar(share: number, columns: number): string {
+  const width = Math.min(WIDEST_BAR, Math.floor(columns / 8));
+  // Rounded down: what looks complete is complete.
+  const full = Math.floor(share * width);
+  return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${Math.floor(share * 100)}%`;
 }

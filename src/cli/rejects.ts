@@ -1,12 +1,15 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { DATABASE_SETTINGS } from '../config.ts';
-import { listRejects, type RejectRow } from '../store/ledgers.ts';
+import { REJECT_REASONS, type RejectReason } from '../core/table/row.ts';
+import { rejectRecord } from '../store/records.ts';
+import { listRejects, type RejectRow } from '../store/reject-ledger.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
 import { type LedgerOptions, ledgerCommand, readFilter, withLimit } from './ledger.ts';
-import { chinaTime, isoTime, type Listing, printRows } from './output.ts';
+import { chinaTime, type Listing, printRows } from './output.ts';
+import { registerRejectsReplay } from './rejects-replay.ts';
 
 interface RejectsOptions extends LedgerOptions {
-  readonly reason?: string;
+  readonly reason?: RejectReason;
   readonly all?: boolean;
   readonly limit: number;
 }
@@ -19,6 +22,8 @@ export function registerRejects(program: Command): void {
     'list refused lines, last seen first; names and numbers in them are masked',
   );
   withLimit(command, 50)
+    // So that options after `replay` are its own.
+    .enablePositionalOptions()
     .option('--reason <reason>', 'only lines refused for this, such as field_count', readReason)
     .option('--all', 'also those that are resolved')
     .addHelpText(
@@ -26,11 +31,13 @@ export function registerRejects(program: Command): void {
       '\nTimes are China time. The lines themselves are in table vcc.reject; they may hold personal data.',
     )
     .action(run(DATABASE_SETTINGS, showRejects));
+  registerRejectsReplay(command);
 }
 
-function readReason(text: string): string {
-  if (/^[a-z_]{1,40}$/.test(text)) return text;
-  throw new InvalidArgumentError('expected a reason such as field_count, no_key or superseded.');
+function readReason(text: string): RejectReason {
+  const reason = REJECT_REASONS.find((one) => one === text);
+  if (reason) return reason;
+  throw new InvalidArgumentError(`expected one of ${REJECT_REASONS.join(', ')}.`);
 }
 
 async function showRejects(
@@ -39,7 +46,7 @@ async function showRejects(
 ): Promise<0> {
   const db = await openDatabase();
   const filter = await readFilter(db, options);
-  const rows = await listRejects(db, { ...filter, reason, all, limit });
+  const rows = await listRejects(db, { ...filter, reason, state: all ? 'all' : 'open', limit });
   printRows(rows, REJECTS, { json: options.json, out });
   return 0;
 }
@@ -58,10 +65,5 @@ const REJECTS: Listing<RejectRow> = {
     { title: 'RESOLVED', text: ({ resolved_at }) => chinaTime(resolved_at) },
     { title: 'LINE (MASKED)', text: ({ line }) => line ?? '-' },
   ],
-  record: ({ first_seen, last_seen, resolved_at, ...row }) => ({
-    ...row,
-    first_seen: isoTime(first_seen),
-    last_seen: isoTime(last_seen),
-    resolved_at: isoTime(resolved_at),
-  }),
+  record: rejectRecord,
 };

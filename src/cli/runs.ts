@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { DATABASE_SETTINGS } from '../config.ts';
 import { listRuns, type RunRow, type RunStatus } from '../store/ledgers.ts';
+import { runRecord } from '../store/records.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
 import { type LedgerOptions, ledgerCommand, oneOf, readFilter, withLimit } from './ledger.ts';
-import { chinaTime, count, duration, type Json, type Listing, printRows } from './output.ts';
+import { chinaTime, count, duration, type Listing, printRows } from './output.ts';
 
 interface RunsOptions extends LedgerOptions {
   readonly status?: RunStatus;
@@ -58,13 +59,7 @@ const RUNS: Listing<RunRow> = {
         error_code === null ? '-' : `${error_code}: ${error_message ?? ''}`,
     },
   ],
-  record: (row) =>
-    Object.fromEntries(
-      Object.entries(row).map(([name, value]): [string, Json] => [
-        name,
-        value instanceof Date ? value.toISOString() : value,
-      ]),
-    ),
+  record: runRecord,
 };
 
 function tookText({ started_at, finished_at }: RunRow): string {

@@ -4,8 +4,14 @@ import { reach } from '../core/window.ts';
 import { openLogger } from '../logger.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { createWorld } from '../simulator/world.ts';
-import { readOrgCode } from './arguments.ts';
-import { portFailure } from './failure.ts';
+import { readOrgCodes } from './arguments.ts';
+import { listenFailure } from './failure.ts';
+import {
+  addSimulatorFlags,
+  neededSettings,
+  type SimulatorFlags,
+  simulatorOptions,
+} from './simulator-flags.ts';
 
 /** Credentials of the simulator, which guard nothing. */
 export const SIMULATOR_APP_ID = 'simulator';
@@ -14,7 +20,11 @@ export const SIMULATOR_BASE_KEY = '0123456789abcdef0123456789abcdef';
 
 const ORGS: readonly string[] = ['WJ0105', 'NJ0101', 'WX0102'];
 
-interface SimulateOptions {
+/** How many of its newest requests a simulator that runs for long remembers: a few MiB. */
+export const KEPT_REQUESTS = 10_000;
+
+interface SimulateOptions extends SimulatorFlags {
+  readonly host: string;
   readonly port: number;
   readonly seed: number;
   readonly orgs: readonly string[];
@@ -25,28 +35,33 @@ interface SimulateOptions {
 
 /** Adds `simulate`: a stand-in for the platform, alone. */
 export function registerSimulate(program: Command): void {
-  program
+  const command = program
     .command('simulate')
     .description('run a stand-in for the platform, with made-up data that changes, until Ctrl-C')
-    .option('--port <port>', 'port on 127.0.0.1; 0 for any free one', port, 8090)
+    .option('--host <address>', 'address to listen on; anyone may ask it', '127.0.0.1')
+    .option('--port <port>', 'port there; 0 for any free one', port, 8090)
     .option('--seed <number>', 'the same number, the same world', whole, 1)
     .addOption(
       new Option('--orgs <codes>', 'organisations, separated by commas')
-        .argParser(orgCodes)
+        .argParser(readOrgCodes)
         .default(ORGS, ORGS.join(',')),
     )
     .option('--subscribers <number>', 'subscribers of each organisation', whole, 1000)
-    .option(
-      '--reading <reading>',
-      'old windows give rows as they were: then, or are: now',
-      reading,
-      'then',
+    .addOption(
+      new Option('--reading <reading>', 'old windows give rows as they were: then, or are: now')
+        .choices(['then', 'now'])
+        .default('then'),
     )
     .option(
       '--chaos <rate>',
       'share of all requests that go wrong, from 0 to 1; the seed decides which and how',
       share,
       0,
+    );
+  addSimulatorFlags(command)
+    .addHelpText(
+      'after',
+      `\nIt prints the settings that reach it. Its newest ${KEPT_REQUESTS} requests are at /control/requests.`,
     )
     .action(simulate);
 }
@@ -61,19 +76,10 @@ function port(text: string): number {
   throw new InvalidArgumentError('expected a port from 0 to 65535.');
 }
 
-function orgCodes(text: string): readonly string[] {
-  return [...new Set(text.split(',').map((code) => readOrgCode(code.trim())))];
-}
-
 function share(text: string): number {
   const number = Number(text);
   if (/^\d*\.?\d+$/.test(text) && number <= 1) return number;
   throw new InvalidArgumentError('expected a number from 0 to 1.');
-}
-
-function reading(text: string): string {
-  if (text !== 'then' && text !== 'now') throw new InvalidArgumentError('expected then or now.');
-  return text;
 }
 
 async function simulate(options: SimulateOptions): Promise<void> {
@@ -88,16 +94,19 @@ async function simulate(options: SimulateOptions): Promise<void> {
     changesPerDay: 5_000,
   });
   const simulator = await startSimulator({
+    ...simulatorOptions(options),
     world,
     clock: Date.now,
     appId: SIMULATOR_APP_ID,
     baseKey: SIMULATOR_BASE_KEY,
     reading: options.reading,
+    host: options.host,
     port: options.port,
     evolve: true,
+    keep: KEPT_REQUESTS,
     log: (record) => log.info({ ...record }, 'request'),
   }).catch((error) => {
-    throw portFailure(error, '--port') ?? error;
+    throw listenFailure(error, { host: '--host', port: '--port' }) ?? error;
   });
   if (options.chaos > 0) simulator.faults.random({ seed: options.seed, rate: options.chaos });
   process.stdout.write(
@@ -106,6 +115,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
       `VCC_APP_ID=${SIMULATOR_APP_ID}`,
       `VCC_BASE_KEY=${SIMULATOR_BASE_KEY}`,
       `VCC_ORG_CODES=${options.orgs.join(',')}`,
+      ...neededSettings(options),
       '',
     ].join('\n'),
   );

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readSettings, SERVICE_SETTINGS } from '../config.ts';
 import { openLogger } from '../logger.ts';
 import { ROLES, type Role, startService } from '../service.ts';
-import { portFailure } from './failure.ts';
+import { type ListenSettings, listenFailure } from './failure.ts';
 
 /** SIGTERM must end the process within 25 seconds, whatever hangs; in milliseconds. */
 const LAST_RESORT = 24_000;
@@ -34,6 +34,19 @@ function readRoles(text: string): ReadonlySet<Role> {
   return new Set(names as Role[]);
 }
 
+/** What the address is set by that could not be listened on: the pages' or the probes'. */
+function listenSettings(
+  { PROBES_LISTEN: probes }: ReturnType<typeof readSettings>,
+  { port, address, hostname }: { port?: number; address?: string; hostname?: string },
+): ListenSettings {
+  // A host that is not found has no port yet.
+  const isProbes =
+    [undefined, probes?.port].includes(port) && (address ?? hostname) === probes?.host;
+  return probes && isProbes
+    ? { host: 'PROBES_LISTEN', port: 'PROBES_LISTEN' }
+    : { host: 'WEB_HOST', port: 'WEB_PORT' };
+}
+
 async function serveUntilSignal(
   settings: ReturnType<typeof readSettings>,
   roles: ReadonlySet<Role>,
@@ -56,7 +69,7 @@ async function serveUntilSignal(
     (error) => {
       // Asked to stop while it was still waiting for the database.
       if (asked.signal.aborted) return null;
-      throw portFailure(error, 'WEB_PORT') ?? error;
+      throw listenFailure(error, listenSettings(settings, error)) ?? error;
     },
   );
   if (service) {

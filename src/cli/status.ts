@@ -1,21 +1,13 @@
 import type { Command } from 'commander';
 import { DATABASE_SETTINGS, readSettings } from '../config.ts';
 import type { Gap } from '../core/coverage.ts';
-import { clip, span } from '../core/interval.ts';
+import { holdingOf } from '../core/holding.ts';
+import { span } from '../core/interval.ts';
 import type { LastRun, PlatformBlock, Status, StatusRow } from '../store/ledgers.ts';
+import { statusRecord } from '../store/records.ts';
 import { type DatabaseSurroundings, run } from './action.ts';
 import { type LedgerOptions, ledgerCommand, readLedgerStatus } from './ledger.ts';
-import {
-  chinaTime,
-  count,
-  duration,
-  isoTime,
-  type Json,
-  type Listing,
-  printRows,
-  range,
-  seconds,
-} from './output.ts';
+import { chinaTime, count, duration, type Listing, printRows } from './output.ts';
 
 /** Adds `status`: how every feed stands. */
 export function registerStatus(program: Command): void {
@@ -28,6 +20,7 @@ export function registerStatus(program: Command): void {
       'after',
       [
         '\nTimes are China time. Rows are inserted/updated/unchanged/stale in the last run.',
+        '\nMISSED, where there are any: rows that a deep re-read found new or changed, ever.',
         '\nStates:',
         '  in step   nothing lacks but the newest interval or two',
         '  late      behind, but without a hole; a running service will catch up',
@@ -65,7 +58,8 @@ function blockedLine(block: PlatformBlock, now: number): string {
   return `The queue of app ${block.appId} waits as a whole ${since}, next try ${chinaTime(block.probeAt)}: ${block.errorMessage ?? block.errorCode ?? 'no reason recorded'}`;
 }
 
-function listing({ blocked }: Status): Listing<StatusRow> {
+function listing({ blocked, feeds }: Status): Listing<StatusRow> {
+  const missed = { title: 'MISSED', text: (row: StatusRow) => count(row.missed), right: true };
   return {
     empty: 'no feeds to show; vcc-sync org add CODE adds an organisation',
     columns: [
@@ -77,13 +71,15 @@ function listing({ blocked }: Status): Listing<StatusRow> {
       { title: 'LAG', text: ({ lag }) => duration(lag), right: true },
       { title: 'OPEN GAPS', text: ({ gaps }) => gapSpan(gaps, 'open'), right: true },
       { title: 'EXPIRED GAPS', text: ({ gaps }) => gapSpan(gaps, 'expired'), right: true },
+      // All is well where it is missing: a column of zeros would only take room.
+      ...(feeds.some((row) => row.missed > 0) ? [missed] : []),
       { title: 'HOLDS', text: holds },
       { title: 'LAST RUN', text: ({ lastRun }) => describeRun(lastRun) },
       { title: 'ROWS', text: ({ lastRun }) => rowsOf(lastRun) },
       { title: 'FAILURES', text: (row) => String(row.consecutiveFailures), right: true },
       { title: 'LAST ERROR', text: describeLastError },
     ],
-    record: (row) => ({ ...record(row), blocked_since: isoTime(blocked?.blockedSince ?? null) }),
+    record: (row) => statusRecord(row, blocked),
   };
 }
 
@@ -92,14 +88,18 @@ function gapSpan(gaps: readonly Gap[], state: Gap['state']): string {
   return total === 0 ? '-' : duration(total);
 }
 
-/**
- * Without a full extract there are only changes here (P7): since the start of what is covered, which
- * is later than promised where the beginning has not been had.
- */
-function holds({ since, baselineAt, coverage }: StatusRow): string {
-  if (baselineAt !== null) return `all, full as of ${chinaTime(baselineAt)}`;
-  const [first] = since === null ? [] : clip(coverage, { from: since, to: Infinity });
-  return first ? `changes since ${chinaTime(first.from)}` : '-';
+const LACKS = {
+  nothing: '',
+  gaps: ', with gaps',
+  'accepted gaps': ', less accepted gaps',
+} as const;
+
+function holds(row: StatusRow): string {
+  const holding = holdingOf(row);
+  if (!holding) return '-';
+  const { isFull, from, lacks } = holding;
+  if (!isFull) return `changes since ${chinaTime(from)}${LACKS[lacks]}`;
+  return `${lacks === 'nothing' ? 'all, ' : ''}full as of ${chinaTime(from)}${LACKS[lacks]}`;
 }
 
 function describeRun(last: LastRun | null): string {
@@ -113,42 +113,4 @@ function rowsOf(last: LastRun | null): string {
 
 function describeLastError({ lastErrorCode, lastError }: StatusRow): string {
   return lastErrorCode === null ? '-' : `${lastErrorCode}: ${lastError ?? ''}`;
-}
-
-function record(row: StatusRow): { readonly [name: string]: Json } {
-  return {
-    feed_id: row.feedId,
-    org_code: row.orgCode,
-    name: row.orgName,
-    dataset: row.dataset,
-    state: row.state,
-    enabled: row.enabled,
-    paused: row.paused,
-    every: seconds(row.every),
-    since: isoTime(row.since),
-    baseline_at: isoTime(row.baselineAt),
-    complete_through: isoTime(row.completeThrough),
-    watermark: isoTime(row.watermark),
-    lag: seconds(row.lag),
-    open_gaps: gapRecords(row.gaps, 'open'),
-    expired_gaps: gapRecords(row.gaps, 'expired'),
-    open_requests: row.openRequests,
-    next_due_at: isoTime(row.nextDueAt),
-    last_run: runRecord(row.lastRun),
-    consecutive_failures: row.consecutiveFailures,
-    last_error_code: row.lastErrorCode,
-    last_error: row.lastError,
-  };
-}
-
-function gapRecords(gaps: readonly Gap[], state: Gap['state']): Json {
-  return gaps
-    .filter((gap) => gap.state === state)
-    .map((gap) => ({ ...range(gap), recoverable_until: isoTime(gap.recoverableUntil) }));
-}
-
-function runRecord(last: LastRun | null): Json {
-  if (!last) return null;
-  const { startedAt, finishedAt, ...counts } = last;
-  return { ...counts, started_at: isoTime(startedAt), finished_at: isoTime(finishedAt) };
 }

@@ -1,3 +1,4 @@
+import type { FeedName } from '../core/dataset.ts';
 import { describeError, type SyncError } from '../core/errors.ts';
 import { openRequests } from '../store/feeds.ts';
 import type { Database } from '../store/pool.ts';
@@ -21,9 +22,9 @@ export interface FeedResult {
   readonly error: SyncError | null;
 }
 
-/** A committed window of a feed. */
-export interface Loaded extends WindowOutcome {
-  readonly feed: Feed;
+/** A committed run of a feed. */
+export interface Loaded extends Pick<WindowOutcome, 'runId' | 'window' | 'receipt'> {
+  readonly feed: FeedName;
 }
 
 /** A request that the command has recorded. */
@@ -106,7 +107,8 @@ const COUNTS = [
   'flagged',
 ] as const;
 
-const RECEIPTS: Listing<Loaded> = {
+/** Receipts of committed runs. */
+export const RECEIPTS: Listing<Loaded> = {
   columns: [
     { title: 'run', text: ({ runId }) => String(runId), right: true },
     { title: 'org', text: ({ feed }) => feed.orgCode },

@@ -133,7 +133,7 @@ async function recordWishes(
     const recorded = await requestResync(
       { requests, clock: world.sync.clock },
       {
-        orgCode,
+        orgCodes: [orgCode],
         datasets: feeds.filter((feed) => feed.orgCode === orgCode).map((feed) => feed.dataset),
         during: { from, to },
         force: false,

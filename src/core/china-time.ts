@@ -41,6 +41,11 @@ export function floorSecond(at: number): number {
   return Math.floor(at / SECOND) * SECOND;
 }
 
+/** The first whole second (milliseconds) that is not before an instant. */
+export function ceilSecond(at: number): number {
+  return Math.ceil(at / SECOND) * SECOND;
+}
+
 /**
  * Writes an instant (milliseconds) the way the platform reads it: `yyyyMMddHHmmss`, China time (P2, P7).
  *
@@ -63,6 +68,10 @@ const COMPACT = /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})$/;
 const ISO =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
 
+/** What four digits can write of China time: no database and no platform reads another year. */
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00+08:00');
+const LAST_TIME = Date.parse('9999-12-31T23:59:59+08:00');
+
 /**
  * Reads `yyyyMMddHHmmss` in China time; null if the text is anything else or no real time of day.
  *
@@ -74,7 +83,7 @@ export function parseChinaTime(text: string): number | null {
   const at = Date.parse(
     `${parts[1]}-${parts[2]}-${parts[3]}T${parts[4]}:${parts[5]}:${parts[6]}+08:00`,
   );
-  return !Number.isNaN(at) && formatChinaTime(at) === text ? at : null;
+  return at >= FIRST_TIME && formatChinaTime(at) === text ? at : null;
 }
 
 /**
@@ -93,5 +102,5 @@ export function parseTime(text: string): number | null {
   if (Number.isNaN(literal) || new Date(literal).toISOString().slice(0, 19) !== clock) return null;
   const offset = zone === 'Z' ? 'Z' : zone.replace(/^(.\d\d):?(\d\d)$/, '$1:$2');
   const at = Date.parse(`${clock}${offset}`);
-  return Number.isNaN(at) ? null : at;
+  return at >= FIRST_TIME && at <= LAST_TIME ? at : null;
 }

@@ -74,6 +74,12 @@ export function gaps(feed: FeedCoverage, until: number, now: number, grace: numb
   ];
 }
 
+/** What of the gaps is still open but will have dropped out of reach by `at` (milliseconds). */
+export function expiringBy(holes: readonly Gap[], at: number): IntervalSet {
+  const open = holes.filter(({ state }) => state === 'open');
+  return clip(open, { from: -Infinity, to: reach(at) });
+}
+
 /** A coverage with one more window; an empty window adds nothing. */
 export function cover(coverage: IntervalSet, window: Interval): IntervalSet {
   return normalise([...coverage, window]);

@@ -10,6 +10,13 @@ export interface FeedName {
   readonly orgCode: string;
 }
 
+/** What a code stands for. */
+export interface Meaning {
+  /** In the document's words. */
+  readonly zh: string;
+  readonly en: string;
+}
+
 /** One column of a dataset, as the document describes it (P6). */
 export interface Column {
   /** The column's name in Postgres. */
@@ -21,8 +28,8 @@ export interface Column {
   readonly required: boolean;
   /** Longest documented length, in characters. */
   readonly maxLength: number;
-  /** The document's code list, code to its Chinese meaning; absent where the list is empty or undocumented. */
-  readonly codes?: Readonly<Record<string, string>>;
+  /** The document's code list, code to its meaning; absent where the list is empty or undocumented. */
+  readonly codes?: Readonly<Record<string, Meaning>>;
   /** What the column holds, in English, for the comment in the database. */
   readonly comment: string;
 }
@@ -50,3 +57,6 @@ export interface Dataset {
 export function isDatasetName(text: string): text is DatasetName {
   return (DATASET_NAMES as readonly string[]).includes(text);
 }
+
+/** A code of an organisation as the platform writes it. */
+export const ORG_CODE = /^[A-Za-z0-9_-]{1,20}$/;

@@ -13,7 +13,8 @@ const UNITS: Readonly<Record<string, number>> = {
  */
 export function parseDuration(text: string): number | null {
   const parts = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text.trim());
-  return parts ? Number(parts[1]) * UNITS[parts[2]!]! : null;
+  const ms = parts ? Number(parts[1]) * UNITS[parts[2]!]! : Number.NaN;
+  return Number.isSafeInteger(ms) ? ms : null;
 }
 
 /**

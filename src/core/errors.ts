@@ -1,17 +1,20 @@
 /**
  * How soon a feed is tried again after a failure: `soon` backs off from the base delay, `slow`
  * starts higher, `ceiling` waits the longest delay at once, `hold` stops the whole queue until the
- * platform serves us again, `none` is not the feed's failure at all (P5, design invariant 6).
+ * platform serves us again; `steady`, which is not the feed's failure, waits the same short time each
+ * time, and `none` not at all (P5, design invariant 6).
  */
-export type Pace = 'soon' | 'slow' | 'ceiling' | 'hold' | 'none';
+export type Pace = 'soon' | 'slow' | 'ceiling' | 'hold' | 'steady' | 'none';
 
 /** What a stable error code stands for: its pace, whether a smaller window may cure it, and what to do. */
 export interface ErrorMeaning {
   readonly pace: Pace;
   /** True where repeated failures of one window halve the next try (P5). */
   readonly shrinks?: boolean;
-  /** True where several feeds failing so in a row show that the platform as a whole is away. */
+  /** True where several feeds failing so in a row show that platform or database as a whole is away. */
   readonly wide?: boolean;
+  /** True where the database as a whole can not take work, whichever feed meets it first. */
+  readonly database?: boolean;
   readonly meaning: string;
   readonly remedy: string;
 }
@@ -74,10 +77,41 @@ export const RETRYABLE = {
     meaning: 'the table could not be read on: a quote that is out of place or never closed',
     remedy: 'check VCC_TABLE_QUOTES against what the platform sends',
   },
+  DATABASE_AWAY: {
+    pace: 'soon',
+    wide: true,
+    database: true,
+    meaning: 'Postgres can not be reached, or broke the connection off',
+    remedy:
+      'nothing; it is tried again. If it lasts, check the server, the network and DATABASE_URL',
+  },
+  DATABASE_CONNECTIONS: {
+    pace: 'steady',
+    wide: true,
+    database: true,
+    meaning: 'Postgres has no connection left for us',
+    remedy:
+      "raise max_connections or the role's limit, end idle sessions, or lower SYNC_CONCURRENCY",
+  },
+  DATABASE_FULL: {
+    pace: 'steady',
+    wide: true,
+    database: true,
+    meaning: 'Postgres has no disk space left',
+    remedy: 'free or add disk space where the server keeps its data',
+  },
+  DATABASE_READ_ONLY: {
+    pace: 'steady',
+    wide: true,
+    database: true,
+    meaning: 'Postgres takes no writes: it is a standby, or is set to read-only',
+    remedy:
+      'name the primary in DATABASE_URL, or let the server write again (default_transaction_read_only)',
+  },
   DATABASE_BUSY: {
     pace: 'soon',
-    meaning: 'Postgres refused, cut or could not take the work',
-    remedy: 'see the SQLSTATE; check space, connections and whether the server is writable',
+    meaning: 'Postgres could not finish the work, or refused it',
+    remedy: 'nothing; it is tried again. If it lasts, see the SQLSTATE and the log of the server',
   },
   INTERNAL: {
     pace: 'soon',
@@ -117,6 +151,13 @@ export const FATAL = {
     pace: 'ceiling',
     meaning: 'more than 5 % of the lines, and at least 20, were refused: the data was not touched',
     remedy: 'read vcc-sync rejects; vcc-sync resync --max-rejects overrules with a reason',
+  },
+  TOO_MANY_ABSENT: {
+    pace: 'ceiling',
+    meaning:
+      'an extract lacks more than 5 % of the rows, and at least 20: the data was not touched',
+    remedy:
+      'see that the extract is whole; vcc-sync reconcile --max-absent overrules with a reason',
   },
 } as const satisfies Record<string, ErrorMeaning>;
 
@@ -167,6 +208,14 @@ export class RetryableError extends SyncError {
 
   get meaning(): ErrorMeaning {
     return RETRYABLE[this.code];
+  }
+}
+
+/** An answer in another form than documented: it tells nothing of what was asked for. */
+export class OtherFormError extends RetryableError {
+  constructor(message: string) {
+    super('PLATFORM_ERROR', message);
+    this.name = 'OtherFormError';
   }
 }
 

@@ -46,16 +46,29 @@ export interface FeedHealth {
 }
 
 /**
- * Judges a feed by its coverage, its failures and its switches.
+ * The gaps of a feed by now.
  *
  * A hole is a gap once it is older than twice the interval, counted from when it could first be
  * asked for: a feed with a short interval and a long settle time is not forever in want.
  *
  * @param now the platform's time, in milliseconds
  */
+export function gapsOf(
+  feed: FeedCoverage & Pick<FeedFacts, 'every'>,
+  now: number,
+  { every, settle }: HealthSettings,
+): Gap[] {
+  const grace = 2 * (feed.every ?? every) + settle;
+  return gaps(feed, settledUntil(now, settle), now, grace);
+}
+
+/**
+ * Judges a feed by its coverage, its failures and its switches.
+ *
+ * @param now the platform's time, in milliseconds
+ */
 export function feedHealth(feed: FeedFacts, now: number, settings: HealthSettings): FeedHealth {
-  const grace = 2 * (feed.every ?? settings.every) + settings.settle;
-  const holes = gaps(feed, settledUntil(now, settings.settle), now, grace);
+  const holes = gapsOf(feed, now, settings);
   const complete = completeThrough(feed);
   return {
     state: stateOf(feed, holes),

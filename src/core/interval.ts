@@ -1,3 +1,6 @@
+import { formatChinaIso } from './china-time.ts';
+import { FatalError } from './errors.ts';
+
 /**
  * A half-open stretch of time `[from, to)` in milliseconds since the epoch.
  *
@@ -60,4 +63,31 @@ export function clip(set: IntervalSet, { from, to }: Interval): IntervalSet {
 /** The length of a set, in milliseconds. */
 export function span(set: IntervalSet): number {
   return set.reduce((sum, { from, to }) => sum + (to - from), 0);
+}
+
+/**
+ * Checks that a time is a whole second, the platform's precision.
+ *
+ * @throws FatalError CONFIG
+ */
+export function checkWholeSecond(at: number): void {
+  if (Number.isInteger(at) && at % 1000 === 0) return;
+  throw new FatalError('CONFIG', 'times must be whole seconds');
+}
+
+/**
+ * Checks that an interval given by a person has a start, an end after it, and whole seconds.
+ *
+ * @throws FatalError CONFIG that shows the interval
+ */
+export function checkIntervalForm({ from, to }: Interval): void {
+  if (![from, to].every((at) => Number.isInteger(at) && at % 1000 === 0)) {
+    throw new FatalError('CONFIG', 'the interval must begin and end at a whole second');
+  }
+  if (from < to) return;
+  const what = from === to ? 'is empty' : 'ends before it begins';
+  throw new FatalError(
+    'CONFIG',
+    `the interval from ${formatChinaIso(from)} to ${formatChinaIso(to)} ${what}`,
+  );
 }

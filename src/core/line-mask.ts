@@ -28,6 +28,14 @@ export function maskKey(key: string): string {
   return CODE.test(key) && !isWord(key) ? key : STARS;
 }
 
+/**
+ * A row's key as it may be kept in the ledger for good; null where it holds Chinese: where fields have
+ * slipped that is a name, which must go when the line goes.
+ */
+export function keepKey(key: string | null): string | null {
+  return key !== null && /\p{Script=Han}/u.test(key) ? null : key;
+}
+
 function maskField(field: string): string {
   if (!CODE.test(field) || isWord(field)) return STARS;
   const masked = field.replace(/\d{7,}/g, STARS);

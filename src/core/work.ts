@@ -5,7 +5,7 @@ import { reach, settledUntil, type WindowSettings } from './window.ts';
 /** An open wish for an interval, with what has been done for it. */
 export interface OpenRequest {
   readonly id: number;
-  readonly kind: 'resync' | 'deep' | 'audit';
+  readonly kind: 'resync' | 'deep';
   readonly during: Interval;
   /** Whether older content may overwrite newer. */
   readonly force: boolean;

@@ -38,7 +38,7 @@ export const meters: Dataset = {
       header: '状态',
       required: true,
       maxLength: 1,
-      codes: { A: '可用', X: '不可用' },
+      codes: { A: { zh: '可用', en: 'in use' }, X: { zh: '不可用', en: 'removed' } },
       comment: 'A in use, X removed',
     },
     {

@@ -44,7 +44,7 @@ export const subscribers: Dataset = {
       header: '气户类型',
       required: true,
       maxLength: 1,
-      codes: { '1': '民用', '2': '商用' },
+      codes: { '1': { zh: '民用', en: 'residential' }, '2': { zh: '商用', en: 'commercial' } },
       comment: '1 residential, 2 commercial',
     },
     {

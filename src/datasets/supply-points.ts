@@ -23,7 +23,7 @@ export const supplyPoints: Dataset = {
       header: '供气点类型',
       required: true,
       maxLength: 1,
-      codes: { '1': '民用', '2': '商用' },
+      codes: { '1': { zh: '民用', en: 'residential' }, '2': { zh: '商用', en: 'commercial' } },
       comment: '1 residential, 2 commercial',
     },
     {
@@ -31,7 +31,10 @@ export const supplyPoints: Dataset = {
       header: '气源类型',
       required: true,
       maxLength: 1,
-      codes: { '1': '管道天然气', '2': '管道液化气' },
+      codes: {
+        '1': { zh: '管道天然气', en: 'piped natural gas' },
+        '2': { zh: '管道液化气', en: 'piped liquefied gas' },
+      },
       comment: '1 piped natural gas, 2 piped liquefied gas',
     },
     {
@@ -53,7 +56,7 @@ export const supplyPoints: Dataset = {
       header: '是否穿层户',
       required: true,
       maxLength: 1,
-      codes: { Y: '是', N: '否' },
+      codes: { Y: { zh: '是', en: 'yes' }, N: { zh: '否', en: 'no' } },
       comment: 'Y if the riser passes through the premises, else N',
     },
     orgCode,

@@ -1,6 +1,8 @@
 import { createPostgresBackend, type Processor, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { SyncError } from '../core/errors.ts';
+import { type PoolUse, readPoolUse } from '../core/pool-use.ts';
 
 /** Which store carries the queue. */
 export type BackendKind = 'redis' | 'postgres';
@@ -15,6 +17,8 @@ export interface QueueBackend {
   readonly kind: BackendKind;
   queue<T>(name: string): Queue<T>;
   worker<T, R>(name: string, processor: Processor<T, R>, settings: WorkerSettings): Worker<T, R>;
+  /** How far its connections to Postgres are used; null on Redis. */
+  poolUse(): PoolUse | null;
   /** Resolves once the store answers; while it is away, it waits. */
   ping(): Promise<void>;
   /** Closes the shared connections; queues and workers must be closed before. */
@@ -64,6 +68,7 @@ function onRedis({ namespace, onError }: BackendOptions, redisUrl: string): Queu
         name,
         onError,
       ),
+    poolUse: () => null,
     async ping() {
       await connection.ping();
     },
@@ -98,6 +103,7 @@ function onPostgres({ databaseUrl, onError }: BackendOptions): QueueBackend {
         name,
         onError,
       ) as unknown as Worker<T, R>,
+    poolUse: () => readPoolUse('queue', pool),
     async ping() {
       await pool.query('select');
     },
@@ -113,6 +119,13 @@ function watched<T extends { on(event: 'error', listener: (error: Error) => void
 ): T {
   part.on('error', (error) => onError({ queue: name, code: codeOf(error) }));
   return part;
+}
+
+/** What kind of trouble the queue's store is in, by its own code; null for any other error. */
+export function storeTrouble(error: unknown): string | null {
+  if (error instanceof SyncError) return null;
+  const failure = error as (Error & { code?: string | number }) | null | undefined;
+  return failure?.code === undefined ? null : codeOf(failure);
 }
 
 /** What kind of trouble it is; BullMQ numbers its own, such as a lost lock. */

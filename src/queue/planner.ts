@@ -1,7 +1,8 @@
 import type { FeedName } from '../core/dataset.ts';
 import { describeError, toSyncError } from '../core/errors.ts';
+import { limitRepeats, REPEAT_EVERY } from '../core/repeats.ts';
 import type { SyncLog } from '../sync/ports.ts';
-import type { QueueBackend } from './backend.ts';
+import { type QueueBackend, storeTrouble } from './backend.ts';
 import { closeWithin } from './closing.ts';
 import { PLAN_QUEUE, SYNC_JOB, SYNC_QUEUE, type SyncJob, syncJobOptions } from './sync-job.ts';
 
@@ -14,6 +15,11 @@ export interface PlannerOptions {
   readonly tick: number;
   /** Finds the feeds to wake. */
   readonly plan: () => Promise<readonly FeedName[]>;
+  /**
+   * Keeps house once those feeds are queued; the next tick does not wait for it, nor does it begin twice.
+   * The signal aborts when the planner closes, which waits for its end as long as for the queue's.
+   */
+  readonly keep: (signal: AbortSignal) => Promise<unknown>;
   /** Runs work of which only one may be under way in all processes. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
   readonly log: SyncLog;
@@ -31,12 +37,32 @@ export interface Planner {
  * The scheduler itself is watched and made anew, since whoever empties Redis takes it away too.
  */
 export async function startPlanner(options: PlannerOptions): Promise<Planner> {
-  const { backend, tick, plan, log } = options;
+  const { backend, tick, plan, keep, log } = options;
   const planQueue = backend.queue<object>(PLAN_QUEUE);
   const syncQueue = backend.queue<SyncJob>(SYNC_QUEUE);
-  const ensure = () => ensureScheduler(planQueue, options);
+  const maySay = limitRepeats(REPEAT_EVERY);
+  const warn = (error: unknown, message: string) => {
+    const failure = toSyncError(error);
+    const code = storeTrouble(error);
+    if (!maySay(`${message} ${code ?? failure.code}`, Date.now())) return;
+    // Of the queue's own store only the code: it is told with its connections, and mended by itself.
+    log.warn(code ? { code } : { code: failure.code, error: describeError(failure) }, message);
+  };
+  // A store that can not be written to now is no reason to end: the watch below tries again.
+  const ensure = () =>
+    ensureScheduler(planQueue, options).catch((error) => warn(error, 'scheduler not ensured'));
   await Promise.all([planQueue.waitUntilReady(), syncQueue.waitUntilReady()]);
   await ensure();
+
+  const closing = new AbortController();
+  let keeping: Promise<unknown> | null = null;
+  const keepHouse = () => {
+    keeping ??= keep(closing.signal)
+      .catch((error) => warn(error, 'housekeeping failed'))
+      .finally(() => {
+        keeping = null;
+      });
+  };
 
   const worker = backend.worker<object, number>(
     PLAN_QUEUE,
@@ -46,10 +72,10 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
         await syncQueue.addBulk(
           feeds.map((feed) => ({ name: SYNC_JOB, data: { ...feed }, opts: syncJobOptions(feed) })),
         );
+        keepHouse();
         return feeds.length;
       } catch (error) {
-        const failure = toSyncError(error);
-        log.warn({ code: failure.code, error: describeError(failure) }, 'planner tick failed');
+        warn(error, 'planner tick failed');
         return 0;
       }
     },
@@ -59,15 +85,15 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
   const watch = setInterval(async () => {
     if (ensuring) return;
     ensuring = true;
-    await ensure().catch((error) =>
-      log.warn({ code: toSyncError(error).code }, 'scheduler not ensured'),
-    );
+    await ensure();
     ensuring = false;
   }, tick);
   return {
     async close() {
       clearInterval(watch);
-      await Promise.all([worker, planQueue, syncQueue].map((part) => closeWithin(part)));
+      closing.abort();
+      const house = { close: async () => void (await keeping), disconnect: async () => {} };
+      await Promise.all([worker, planQueue, syncQueue, house].map((part) => closeWithin(part)));
     },
   };
 }

@@ -14,7 +14,7 @@ export interface SyncWorkerOptions {
   /**
    * Catches a feed up and answers how that ended.
    *
-   * @param regardless true for a job that a person retried in the dashboard: it runs though not due
+   * @param regardless true for a job that a person added or retried: it runs though not due
    */
   readonly run: (feed: FeedName, regardless: boolean, signal: AbortSignal) => Promise<string>;
 }
@@ -41,11 +41,12 @@ export async function startWorker({
   const worker = backend.worker<SyncJob, string>(
     SYNC_QUEUE,
     async (job) => {
-      const feed = readSyncJob(job.data);
-      if (!feed) {
+      const wanted = readSyncJob(job.data);
+      if (!wanted) {
         throw legible(new FatalError('CONFIG', 'the job names no dataset and orgCode'));
       }
-      const turn = run(feed, isRetriedByHand(job), stopping.signal);
+      const { regardless = isRetriedByHand(job), ...feed } = wanted;
+      const turn = run(feed, regardless, stopping.signal);
       inHand.add(turn);
       try {
         return await turn;

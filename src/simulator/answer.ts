@@ -14,8 +14,21 @@ export interface Answer {
   readonly result: string;
   /** Lines of a table without its header, else 0. */
   readonly rows: number;
+  /** How a file names itself. */
+  readonly disposition?: string;
   /** The body from its beginning, chunk by chunk. */
-  chunks(): Iterator<string, void>;
+  chunks(): Iterator<string | Buffer, void>;
+}
+
+/** A file (2002). */
+export function fileAnswer(content: Buffer, contentType: string, fileName: string): Answer {
+  return {
+    contentType,
+    result: 'ok',
+    rows: 0,
+    disposition: `attachment; filename="${fileName}"`,
+    chunks: () => [content].values(),
+  };
 }
 
 /** A JSON answer to a call that succeeded. */
@@ -55,6 +68,7 @@ export async function sendAnswer(
   response: ServerResponse,
 ): Promise<void> {
   response.setHeader('content-type', answer.contentType);
+  if (answer.disposition) response.setHeader('content-disposition', answer.disposition);
   const chunks = answer.chunks();
   const first = chunks.next();
   const second = chunks.next();
@@ -62,7 +76,7 @@ export async function sendAnswer(
     response.setHeader('content-encoding', 'gzip');
     await pipeline(Readable.from(encoded([first, second], chunks)), createGzip(), response);
   } else if (second.done) {
-    const body = Buffer.from(first.value ?? '', 'utf8');
+    const body = bytesOf(first.value ?? '');
     response.setHeader('content-length', body.length);
     await pipeline(Readable.from([body]), response);
   } else {
@@ -72,13 +86,16 @@ export async function sendAnswer(
 
 /** All chunks as bytes: those already taken, then the rest. */
 function* encoded(
-  taken: readonly IteratorResult<string, void>[],
-  rest: Iterator<string, void>,
+  taken: readonly IteratorResult<string | Buffer, void>[],
+  rest: Iterator<string | Buffer, void>,
 ): Generator<Buffer> {
-  for (const { value } of taken) if (value) yield Buffer.from(value, 'utf8');
-  for (let next = rest.next(); !next.done; next = rest.next()) {
-    yield Buffer.from(next.value, 'utf8');
-  }
+  for (const { value } of taken) if (value) yield bytesOf(value);
+  for (let next = rest.next(); !next.done; next = rest.next()) yield bytesOf(next.value);
+}
+
+/** A chunk as bytes. */
+export function bytesOf(chunk: string | Buffer): Buffer {
+  return typeof chunk === 'string' ? Buffer.from(chunk, 'utf8') : chunk;
 }
 
 function acceptsGzip(header: string | string[] | undefined): boolean {

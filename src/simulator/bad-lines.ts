@@ -4,18 +4,6 @@ import type { RejectReason } from '../core/table/row.ts';
 import type { BadLine } from './fault.ts';
 import { digits, integer, type Random } from './random.ts';
 
-/** Every reason for which a line is refused (P6). */
-export const BAD_LINE_REASONS = [
-  'field_count',
-  'no_key',
-  'no_org',
-  'other_org',
-  'encoding',
-  'nul',
-  'too_long',
-  'superseded',
-] as const satisfies readonly RejectReason[];
-
 /** A line is too long from 64 KiB on; a little over it will do. */
 const TOO_LONG = 70_000;
 

@@ -4,6 +4,7 @@ import { isDatasetName } from '../core/dataset.ts';
 import type { RequestRecord } from './call.ts';
 import type { FaultDesk } from './fault-control.ts';
 import type { Injection } from './fault-plan.ts';
+import { readBody } from './request-body.ts';
 import type { World } from './world.ts';
 
 /** What the control endpoint may reach. */
@@ -18,9 +19,6 @@ export interface Controlled {
 
 /** The most changes that one control request may make. */
 const MOST_CHANGES = 100_000;
-
-/** The longest body that a control request may have, in bytes. */
-const LONGEST_BODY = 1_000_000;
 
 interface Reply {
   readonly status: number;
@@ -66,23 +64,13 @@ export async function answerControl(
   response: ServerResponse,
 ): Promise<void> {
   const name = url.pathname.slice('/control/'.length);
-  const sent = await readBody(request);
+  const sent = (await readBody(request)).toString('utf8');
   const { status, contentType, body } = await reply(controlled, request.method, {
     name,
     query: url.searchParams,
     sent,
   });
   response.writeHead(status, { 'content-type': contentType }).end(body);
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    length += piece.length;
-    if (length <= LONGEST_BODY) pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }
 
 interface Order {

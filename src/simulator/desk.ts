@@ -8,6 +8,8 @@ import { createDownloads, type Downloads } from './downloads.ts';
 import type { Act, Conditions } from './fault.ts';
 import { createFaultPlan, type FaultPlan, type SwitchOff } from './fault-plan.ts';
 import { createGrants, type Grants } from './grants.ts';
+import { createMediaShelf } from './media-shelf.ts';
+import { addNewest } from './newest.ts';
 import { answerCall, type PlatformSettings } from './platform.ts';
 import { refusal } from './result-codes.ts';
 import { createSeqCheck } from './seq-check.ts';
@@ -56,10 +58,12 @@ export function openDesk(options: SimulatorOptions, goDeaf: () => SwitchOff): De
   const settings: PlatformSettings = {
     world,
     clock: shown,
+    trueClock: clock,
     appId: options.appId,
     baseKey: options.baseKey,
     reading: options.reading,
     bounds: options.bounds ?? 'inclusive',
+    ignores: options.ignores ?? 'none',
     get tokenLifetime() {
       return rules.tokenLifetime;
     },
@@ -72,6 +76,8 @@ export function openDesk(options: SimulatorOptions, goDeaf: () => SwitchOff): De
     sessions,
     grants,
     checkSeq: createSeqCheck(shown),
+    shelf: createMediaShelf(shown),
+    answerSign: options.answerSign ?? 'none',
   };
   return {
     options,
@@ -80,7 +86,7 @@ export function openDesk(options: SimulatorOptions, goDeaf: () => SwitchOff): De
     settings,
     grants,
     downloads: createDownloads(),
-    plan: createFaultPlan({ clock, goDeaf }),
+    plan: createFaultPlan({ clock, goDeaf, keep: options.keep }),
     requests: [],
     expireToken: () => sessions.expire(),
     setConditions({ clockOffset = 0, ...rest }) {
@@ -103,7 +109,7 @@ export async function answerRecorded(desk: Desk, call: Call, arrival: Arrival): 
   const { response, stopping } = arrival;
   const { options } = desk;
   const record = openRecord(call, desk.clock());
-  desk.requests.push(record);
+  addNewest(desk.requests, record, options.keep);
   const turn = record.dataset ? desk.downloads.enter(`${record.dataset} ${record.orgCode}`) : null;
   function end(whole: boolean): void {
     if (record.endedAt !== null) return;

@@ -6,6 +6,7 @@ import type { RequestRecord } from './call.ts';
 import type { Act, BadLine, Conditions, Delivers, Victim } from './fault.ts';
 import { faultDice, type RandomFaults, type Roll } from './fault-dice.ts';
 import { type Fault, type FaultKind, type ReadyFault, readyFault } from './faults.ts';
+import { addNewest } from './newest.ts';
 import { seededRandom, seedOf } from './random.ts';
 
 /** Which calls a fault befalls: those that agree in all that is given; with nothing given, every call. */
@@ -63,6 +64,8 @@ export interface PlanOptions {
   readonly clock: Clock;
   /** Stops listening at once; the answer listens again. */
   readonly goDeaf: () => SwitchOff;
+  /** How many injections are remembered, the newest; default all. */
+  readonly keep?: number | undefined;
 }
 
 /** A call that is under way, as the plan sees it. */
@@ -97,7 +100,7 @@ interface Entry {
 type Note = (fault: ReadyFault, record: Readonly<RequestRecord> | null, act: Act) => void;
 
 /** A plan without any fault. */
-export function createFaultPlan({ clock, goDeaf }: PlanOptions): FaultPlan {
+export function createFaultPlan({ clock, goDeaf, keep }: PlanOptions): FaultPlan {
   let entries: readonly Entry[] = [];
   const dice = new Set<Roll>();
   const deaf = new Set<SwitchOff>();
@@ -105,7 +108,7 @@ export function createFaultPlan({ clock, goDeaf }: PlanOptions): FaultPlan {
   const turns = new Map<string, number>();
 
   const note: Note = (fault, record, act) => {
-    injected.push({
+    const injection = {
       at: clock(),
       kind: fault.kind,
       delivers: fault.delivers,
@@ -114,7 +117,8 @@ export function createFaultPlan({ clock, goDeaf }: PlanOptions): FaultPlan {
       dataset: record?.dataset ?? null,
       seq: record?.seq ?? null,
       badLines: act.badLines ?? [],
-    });
+    };
+    addNewest(injected, injection, keep);
   };
 
   function remove(entry: Entry): void {

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Dataset } from '../core/dataset.ts';
 import type { RejectReason } from '../core/table/row.ts';
-import type { Answer } from './answer.ts';
+import { type Answer, bytesOf } from './answer.ts';
 import type { ExpireTimeForm } from './platform.ts';
 import type { Random } from './random.ts';
 
@@ -146,7 +146,7 @@ export function bodyOf(answer: Answer): Buffer {
   const pieces: Buffer[] = [];
   const chunks = answer.chunks();
   for (let next = chunks.next(); !next.done; next = chunks.next()) {
-    pieces.push(Buffer.from(next.value, 'utf8'));
+    pieces.push(bytesOf(next.value));
   }
   return Buffer.concat(pieces);
 }

@@ -16,14 +16,19 @@ export interface Change {
 /** What an old window gives: rows as they were at its end, or as they are by now (P7). */
 export type Reading = 'then' | 'now';
 
-/** Whether a change at the window's very end belongs to it (P7). */
-export type Bounds = 'inclusive' | 'half-open';
+/** Whether a change at the window's very ends belongs to it: at both, at the beginning alone, at none (P7). */
+export type Bounds = 'inclusive' | 'half-open' | 'exclusive';
 
 /** How a window is to be answered. */
 export interface WindowOptions {
   readonly reading: Reading;
-  /** Milliseconds since the epoch; what lies later can not be seen. */
+  /** The platform's clock, in milliseconds since the epoch; changes that it stamps later are in no window. */
   readonly now: number;
+  /**
+   * The true time, in milliseconds, of which rows "as they are by now" are: a clock that is set back
+   * hides changes from windows, but no row forgets its state. Default `now`.
+   */
+  readonly present?: number;
   /** Default `inclusive`: a change at either end is in the window. */
   readonly bounds?: Bounds;
 }
@@ -79,12 +84,13 @@ export function createHistory(): History {
       const found = keys.map((key) => [key, state(key, now, now)] as const);
       return new Map(found.filter((entry): entry is readonly [string, Row] => !!entry[1]));
     },
-    window({ from, to }, { reading, now, bounds = 'inclusive' }) {
+    window({ from, to }, { reading, now, present = now, bounds = 'inclusive' }) {
       // Changes lie on whole seconds: one millisecond less leaves out those at the very end.
       const last = Math.min(bounds === 'inclusive' ? to : to - 1, now);
-      const newest = newestPerKey(changes, { from, to: last }, now);
+      const first = bounds === 'exclusive' ? from + 1 : from;
+      const newest = newestPerKey(changes, { from: first, to: last }, now);
       if (reading === 'then') return newest.map(({ row }) => row);
-      return newest.map(({ key, row }) => state(key, now, now) ?? row);
+      return newest.map(({ key, row }) => state(key, present, present) ?? row);
     },
   };
 }

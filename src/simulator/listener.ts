@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, isIPv6, type Socket } from 'node:net';
 
 /** A server that can stop listening for a while and come back on the same port. */
 export interface Listener {
@@ -15,15 +15,19 @@ export interface Listener {
 }
 
 /**
- * Lets a server listen on 127.0.0.1.
+ * Lets a server listen on an address.
  *
  * @param port 0 for any free one
  * @throws Error if the port can not be had
  */
-export async function createListener(server: Server, port: number): Promise<Listener> {
+export async function createListener(
+  server: Server,
+  port: number,
+  host = '127.0.0.1',
+): Promise<Listener> {
   // A client that hangs up has given up: its download is over, whatever is still to be sent.
   server.on('connection', (socket: Socket) => socket.once('end', () => socket.destroy()));
-  await listen(server, port);
+  await listen(server, port, host);
   const own = (server.address() as AddressInfo).port;
   const deaf = new Set<object>();
   let isClosed = false;
@@ -38,13 +42,13 @@ export async function createListener(server: Server, port: number): Promise<List
   /** One after another, since a port is only free once the last connection has closed. */
   function settle(): Promise<void> {
     turn = turn.then(async () => {
-      if (!isClosed && deaf.size === 0 && !server.listening) await listen(server, own);
+      if (!isClosed && deaf.size === 0 && !server.listening) await listen(server, own, host);
     });
     return turn;
   }
 
   return {
-    origin: `http://127.0.0.1:${own}`,
+    origin: `http://${isIPv6(host) ? `[${host}]` : host}:${own}`,
     goDeaf() {
       const mark = {};
       deaf.add(mark);
@@ -65,10 +69,10 @@ export async function createListener(server: Server, port: number): Promise<List
   };
 }
 
-function listen(server: Server, port: number): Promise<void> {
+function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => {
+    server.listen(port, host, () => {
       server.off('error', reject);
       resolve();
     });

@@ -17,6 +17,8 @@ export interface SessionOptions {
 export interface Sessions {
   /** How many were given out so far. */
   readonly issued: number;
+  /** All that were given out so far. */
+  readonly tokens: readonly string[];
   /** Gives out a new token of 20 letters and digits, with its end in milliseconds since the epoch. */
   issue(): { token: string; expiresAt: number };
   /** Why a token is not accepted now; null if it is. */
@@ -37,6 +39,9 @@ export function createSessions(options: SessionOptions): Sessions {
   return {
     get issued() {
       return issued;
+    },
+    get tokens() {
+      return [...expiry.keys()];
     },
     issue() {
       if (options.newTokenKillsOld) expire();

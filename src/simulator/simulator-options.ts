@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Answer } from './answer.ts';
 import type { RequestRecord } from './call.ts';
 import type { Bounds, Reading } from './history.ts';
-import type { ExpireTimeForm } from './platform.ts';
+import type { ExpireTimeForm, IgnoredEnd } from './platform.ts';
 import type { World } from './world.ts';
 
 /** What a fault finds when it may take an answer over. */
@@ -36,7 +36,11 @@ export interface SimulatorOptions {
   readonly reading: Reading;
   /** Default `inclusive`. */
   readonly bounds?: Bounds;
-  /** Port on 127.0.0.1; default any free one. */
+  /** Which end of a window is ignored; default `none`. */
+  readonly ignores?: IgnoredEnd;
+  /** Address to listen on; default 127.0.0.1. */
+  readonly host?: string;
+  /** Port there; default any free one. */
   readonly port?: number;
   /** Seconds that a token lives; default 7200. */
   readonly tokenLifetime?: number;
@@ -46,8 +50,10 @@ export interface SimulatorOptions {
   readonly newTokenKillsOld?: boolean;
   /** Whether calls other than getToken must be signed; a sign that is given is always checked. */
   readonly requireSign?: boolean;
-  /** Secret of calls other than getToken; default `token` (P3). */
+  /** Secret of calls other than getToken, and of answers; default `token` (P3). */
   readonly signSecret?: 'token' | 'base';
+  /** Whether JSON answers are signed, rightly or wrongly; default `none` (P3). */
+  readonly answerSign?: 'none' | 'right' | 'wrong';
   /** One code that heads every `seq`, in place of each interface's own (P2). */
   readonly seqCode?: string;
   /** Whether answers carry a `Date`; default `clock`. */
@@ -58,6 +64,8 @@ export interface SimulatorOptions {
   readonly latency?: number;
   /** Whether the world's history is carried on to the clock before each answer; default false. */
   readonly evolve?: boolean;
+  /** How many requests, and faults put in, are remembered, the newest; default all. */
+  readonly keep?: number;
   readonly interfere?: Interfere;
   /** Told of every request to the platform once it has ended. */
   readonly log?: (record: RequestRecord) => void;

@@ -7,6 +7,7 @@ import { answerRecorded, catchUp, type Desk, openDesk, setDate } from './desk.ts
 import { createFaultDesk, type FaultDesk } from './fault-control.ts';
 import type { Faults, Injection } from './fault-plan.ts';
 import { createListener } from './listener.ts';
+import { readBody } from './request-body.ts';
 import type { SimulatorOptions } from './simulator-options.ts';
 
 export type { Interfere, Prepared, SimulatorOptions } from './simulator-options.ts';
@@ -20,14 +21,16 @@ export interface Simulator {
   readonly url: string;
   /** Where `/control/` lies. */
   readonly origin: string;
-  /** What it was asked, in the order of arrival. */
+  /** What it was asked, in the order of arrival: all of it, or the newest (`keep`). */
   readonly requests: readonly RequestRecord[];
   readonly tokensIssued: number;
+  /** The tokens themselves, for who looks where they have got to. */
+  readonly tokens: readonly string[];
   /** The most requests for one feed that were ever under way at once, refused ones included. */
   readonly maxConcurrentPerFeed: number;
   /** Puts faults in: for a call, for a while or at random. */
   readonly faults: Faults;
-  /** What faults were put in, in the order in which they struck. */
+  /** What faults were put in, in the order in which they struck: all, or the newest. */
   readonly injected: readonly Injection[];
   /** Ends every token at once. */
   expireToken(): void;
@@ -40,7 +43,7 @@ export interface Simulator {
 }
 
 /**
- * Starts a stand-in for the platform on 127.0.0.1: 1002, 3001 to 3004 and 3005 below `/vcc-openapi`,
+ * Starts a stand-in for the platform, on 127.0.0.1 by default: below `/vcc-openapi` every call of the document,
  * and `/control/` beside it.
  *
  * @throws Error if the port can not be had
@@ -50,7 +53,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   // Every request that waits out the latency listens, however many there are.
   setMaxListeners(0, stopping.signal);
   const server = createServer();
-  const listener = await createListener(server, options.port ?? 0);
+  const listener = await createListener(server, options.port ?? 0, options.host);
   const desk = openDesk(options, listener.goDeaf);
   const faultDesk = createFaultDesk(desk.plan.faults);
   const underWay = new Set<Promise<void>>();
@@ -73,6 +76,9 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     injected: desk.plan.injected,
     get tokensIssued() {
       return desk.settings.sessions.issued;
+    },
+    get tokens() {
+      return desk.settings.sessions.tokens;
     },
     get maxConcurrentPerFeed() {
       return desk.downloads.most;
@@ -103,9 +109,14 @@ async function serve(
     const controlled = { requests, world, clock, expireToken, injected: plan.injected, faultDesk };
     await answerControl(controlled, request, url, response);
   } else if (url.pathname.startsWith(`${BASE_PATH}/`)) {
-    request.resume();
     const path = url.pathname.slice(BASE_PATH.length);
-    await answerRecorded(desk, readCall(request.method ?? '', path, url.searchParams), arrival);
+    if (request.method !== 'POST') request.resume();
+    const sent = {
+      contentType: request.headers['content-type'] ?? '',
+      content: request.method === 'POST' ? await readBody(request) : Buffer.alloc(0),
+    };
+    const call = await readCall(request.method ?? '', path, url.searchParams, sent);
+    await answerRecorded(desk, call, arrival);
   } else {
     request.resume();
     setDate(desk, response);

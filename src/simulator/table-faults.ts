@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Dataset } from '../core/dataset.ts';
+import { REJECT_REASONS } from '../core/table/row.ts';
 import { DATASETS } from '../datasets/catalogue.ts';
-import { addBadLines, BAD_LINE_REASONS, MOST_BAD_LINES } from './bad-lines.ts';
+import { addBadLines, MOST_BAD_LINES } from './bad-lines.ts';
 import { type Act, bodyOf, onTable, type TableScene, wholeWire } from './fault.ts';
 import { encodeGb18030 } from './gb18030.ts';
 import { integer, pick, type Random } from './random.ts';
@@ -59,9 +60,9 @@ function withBadLines(
 }
 
 const reasons = z
-  .array(z.enum(BAD_LINE_REASONS))
+  .array(z.enum(REJECT_REASONS))
   .min(1)
-  .default([...BAD_LINE_REASONS]);
+  .default([...REJECT_REASONS]);
 const few = z.strictObject({ count: z.int().min(1).max(MOST_BAD_LINES).default(3) });
 const drawFew = (random: Random) => ({ count: integer(random, 1, 6) });
 

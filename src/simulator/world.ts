@@ -47,6 +47,12 @@ export interface World {
   /** One row as it can be seen at `now` (milliseconds); undefined if there is none. */
   row(dataset: DatasetName, orgCode: string, key: string, now: number): Row | undefined;
   /**
+   * Every state that a row ever had, oldest first, visible or not; nothing for an unknown key.
+   *
+   * @throws RangeError for an unknown org
+   */
+  versions(dataset: DatasetName, orgCode: string, key: string): readonly Change[];
+  /**
    * All rows of a feed as they can be seen at `now` (milliseconds), by key: what a copy must equal.
    *
    * @throws RangeError for an unknown org
@@ -101,6 +107,12 @@ export function createWorld(options: WorldOptions): World {
         explicitChange(dataset, { org_code: orgCode, ...row }, floorSecond(at), visibleAt),
       ),
     row: (dataset, orgCode, key, now) => life(orgCode).histories[dataset].state(key, now, now),
+    versions: (dataset, orgCode, key) =>
+      life(orgCode).histories[dataset].versions(
+        key,
+        Number.POSITIVE_INFINITY,
+        Number.POSITIVE_INFINITY,
+      ),
     rows: (dataset, orgCode, now) => life(orgCode).histories[dataset].rows(now),
     changes: (dataset, orgCode, window, how) =>
       life(orgCode).histories[dataset].window(window, how),

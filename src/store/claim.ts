@@ -1,35 +1,45 @@
-import { sql } from 'kysely';
 import type { PoolClient } from 'pg';
 import type { Dataset } from '../core/dataset.ts';
 import { InterruptedError } from '../core/errors.ts';
-import type { Header } from '../core/table/header.ts';
+import { type Header, keptHeader } from '../core/table/header.ts';
 import type { Row } from '../core/table/row.ts';
 import type { OpenRequest } from '../core/work.ts';
 import { CATALOGUE } from '../datasets/catalogue.ts';
 import type {
   ClaimedFeed,
+  CompareOptions,
+  Differences,
   FeedClaim,
+  FeedStaging,
+  ImportCommit,
   Merged,
   MergeOptions,
   NextTurn,
+  RunCommit,
   RunStart,
+  TableProgress,
   WindowCommit,
 } from '../sync/ports.ts';
+import { cancelOnAbort } from './cancellation.ts';
+import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
 import { databaseError } from './database-error.ts';
+import { type Duplicates, removeDuplicates } from './duplicates.ts';
+import { beginLocked, PREVIEW, type Purpose, RUN } from './feed-lock.ts';
 import { openRequests, readClaimedFeed } from './feeds.ts';
-import { classifyStaged, mergeStaged, planFor } from './load-window.ts';
-import { type Database, databaseOn } from './pool.ts';
+import type { RunsInHand } from './heartbeat.ts';
+import { advanceByImport } from './imports.ts';
+import { classifyStaged, mergeStaged, type Outcome, planFor } from './load-window.ts';
+import { type Database, databaseOn, setPipeline } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
-import { FEED_LOCK, finishRun, settleFeed, startRun } from './runs.ts';
-import { prepareStaging, stageRows, stagingTable } from './staging.ts';
-import { milliseconds } from './time.ts';
+import { advanceFeed, closeRun, settleFeed, startRun } from './runs.ts';
+import { prepareStaging, type Staged, stageRows, stagingTable } from './staging.ts';
 
 /** What a claim needs besides its own connection. */
 export interface ClaimSurroundings {
   /** Short statements outside the run's transaction. */
   readonly db: Database;
-  /** Told which run starts and ends, so that a heartbeat can show life for it. */
-  readonly running: Set<number>;
+  /** Told of each run from its start to its end, so that a heartbeat can show life for it. */
+  readonly running: RunsInHand;
 }
 
 /** What `take` has found out. */
@@ -57,9 +67,10 @@ export class PostgresClaim implements FeedClaim {
   readonly #signal: AbortSignal;
   readonly #stopCancelling: () => void;
   #runId: number | null = null;
-  #header: Header | null = null;
-  #merged: (Merged & { readonly advanced: number }) | null = null;
+  #staged: { readonly header: Header; readonly rows: Staged; readonly out: Duplicates } | null =
+    null;
   #open = true;
+  #hasStaged = false;
 
   private constructor(client: PoolClient, surroundings: ClaimSurroundings, held: Held) {
     this.#client = client;
@@ -77,28 +88,57 @@ export class PostgresClaim implements FeedClaim {
   /**
    * Takes a feed's lock on a connection of its own; null if another holds it.
    *
-   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts
+   * @throws SyncError `DATABASE_…`, or `INTERRUPTED` when the signal aborts
    */
-  static async take(
+  static take(
     client: PoolClient,
     feedId: number,
     signal: AbortSignal,
+    surroundings: ClaimSurroundings,
+  ): Promise<FeedClaim | null> {
+    return PostgresClaim.#take(client, feedId, signal, RUN, surroundings);
+  }
+
+  /**
+   * Opens a feed for a preview, with a lock that only previews take: runs go on beside it. Postgres
+   * refuses every write but those to the staging table. Null while there is another preview.
+   *
+   * @throws SyncError `DATABASE_…`, or `INTERRUPTED` when the signal aborts
+   */
+  static look(
+    client: PoolClient,
+    feedId: number,
+    signal: AbortSignal,
+    surroundings: ClaimSurroundings,
+  ): Promise<FeedStaging | null> {
+    return PostgresClaim.#take(client, feedId, signal, PREVIEW, surroundings);
+  }
+
+  static async #take(
+    client: PoolClient,
+    feedId: number,
+    signal: AbortSignal,
+    purpose: Purpose,
     surroundings: ClaimSurroundings,
   ): Promise<PostgresClaim | null> {
     const stopCancelling = cancelOnAbort(client, surroundings.db, signal);
     try {
       for (const dataset of Object.values(CATALOGUE)) await prepareStaging(client, dataset);
-      await client.query('begin');
       const db = databaseOn(client);
-      const { held, now, pid } = await lockFeed(db, feedId);
+      // Of a window of few rows it is the way to Postgres and back that takes the time.
+      setPipeline(client, true);
+      const [{ held, now, pid }, feed, requests] = await Promise.all([
+        beginLocked(client, purpose, feedId),
+        // Behind the lock, so that what they find is what its last holder left.
+        readClaimedFeed(db, feedId),
+        openRequests(db, feedId),
+      ]);
       if (!held) {
         stopCancelling();
         await client.query('rollback');
         client.release(signal.aborted);
         return null;
       }
-      const feed = await readClaimedFeed(db, feedId);
-      const requests = await openRequests(db, feedId);
       const found = { db, feed, requests, databaseNow: now, backendPid: pid };
       return new PostgresClaim(client, surroundings, { ...found, signal, stopCancelling });
     } catch (error) {
@@ -112,42 +152,88 @@ export class PostgresClaim implements FeedClaim {
     this.#runId = await this.#guard(() =>
       startRun(this.#surroundings.db, this.feed, run, this.#backendPid),
     );
-    this.#surroundings.running.add(this.#runId);
+    this.note({ bytes: 0, lines: 0, length: null });
     return this.#runId;
   }
 
-  async stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void> {
-    this.#header = header;
-    await this.#guard(async () => {
-      const count = await stageRows(this.#client, this.#dataset, header, rows);
-      await planFor(this.#client, count);
+  note(far: TableProgress): void {
+    if (this.#runId !== null) this.#surroundings.running.set(this.#runId, far);
+  }
+
+  async stage(header: Header, batches: AsyncIterable<readonly Row[]>): Promise<void> {
+    const client = this.#client;
+    const dataset = this.#dataset;
+    this.#hasStaged = true;
+    this.#staged = await this.#guard(async () => {
+      const rows = await stageRows(client, dataset, header, batches);
+      await planFor(client, dataset, rows.rows);
+      return { header, rows, out: await removeDuplicates(client, dataset, header, rows.repeats) };
     });
   }
 
   async classify(options: MergeOptions): Promise<Merged> {
-    this.#merged = await this.#guard(() =>
-      classifyStaged(this.#client, this.#dataset, this.#header!, options),
+    const { header } = this.#staged!;
+    return this.#merged(
+      await this.#guard(() => classifyStaged(this.#client, this.#dataset, header, options)),
     );
-    return this.#merged;
   }
 
-  async merge(options: MergeOptions): Promise<void> {
-    const { counts, advanced } = this.#merged!;
-    const plan = { ...options, runId: this.#runId!, counts, advanced };
-    await this.#guard(() => mergeStaged(this.#client, this.#dataset, this.#header!, plan));
+  compare(options: CompareOptions): Promise<Differences> {
+    const { header } = this.#staged!;
+    const { orgCode } = this.feed;
+    return this.#guard(() =>
+      compareStaged(this.#client, this.#dataset, header, { ...options, orgCode }),
+    );
+  }
+
+  staged(keys: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#guard(() => stagedKeys(this.#client, this.#dataset, this.feed.orgCode, keys));
+  }
+
+  markAbsent(asOf: number): Promise<number> {
+    return this.#guard(() => markAbsent(this.#client, this.#dataset, this.feed.orgCode, asOf));
+  }
+
+  async merge(options: MergeOptions): Promise<Merged> {
+    const { header, rows, out } = this.#staged!;
+    const { orgCode, extractAt } = this.feed;
+    const own = { runId: this.#runId!, rows: rows.rows - out.duplicate };
+    const plan = { ...options, ...own, orgCode, extractAt };
+    return this.#merged(
+      await this.#guard(() => mergeStaged(this.#client, this.#dataset, header, plan)),
+    );
+  }
+
+  #merged(counts: Outcome): Merged {
+    const { rows, out } = this.#staged!;
+    const { duplicate, superseded } = out;
+    return { counts: { ...counts, duplicate }, flagged: rows.flagged - out.flagged, superseded };
   }
 
   async commit(commit: WindowCommit): Promise<void> {
+    await this.#commit(commit, () => advanceFeed(this.#db, this, commit));
+  }
+
+  async commitImport(commit: ImportCommit): Promise<void> {
+    await this.#commit(commit, () => advanceByImport(this.#db, this.feed.id, this.#runId!, commit));
+  }
+
+  async #commit(commit: RunCommit, advance: () => Promise<void>): Promise<void> {
+    const header = this.#staged && keptHeader(this.#staged.header, this.#dataset);
     await this.#guard(async () => {
-      await resolveRejects(this.#db, {
-        feedId: this.feed.id,
-        runId: this.#runId!,
-        stage: stagingTable(this.#dataset),
-        key: this.#dataset.key,
-        windowTo: commit.window.to,
-      });
-      await storeRejects(this.#db, this.feed.id, this.#runId!, commit.rejects);
-      await finishRun(this.#db, this.#runId!, this, commit);
+      await Promise.all([
+        resolveRejects(this.#client, {
+          feedId: this.feed.id,
+          runId: this.#runId!,
+          stage: stagingTable(this.#dataset),
+          key: this.#dataset.key,
+          windowTo: commit.window.to,
+        }),
+        closeRun(this.#db, this.#runId!, this.feed.id, commit),
+      ]);
+      await advance();
+      const { rejects, seen } = commit;
+      await storeRejects(this.#db, this.feed.id, this.#runId!, { rejects, seen, header });
       await this.#client.query('commit');
     });
     this.#close(false);
@@ -165,6 +251,9 @@ export class PostgresClaim implements FeedClaim {
     if (!this.#open) return;
     try {
       await this.#client.query('rollback');
+      // A rollback leaves what was staged as dead pages; a commit that has seen the table empties it.
+      if (this.#hasStaged)
+        await this.#client.query(`select from ${stagingTable(this.#dataset)} limit 0`);
       this.#close(false);
     } catch {
       // The connection is lost, and with it transaction and lock.
@@ -187,39 +276,4 @@ export class PostgresClaim implements FeedClaim {
       throw this.#signal.aborted ? new InterruptedError() : databaseError(error);
     }
   }
-}
-
-/** Asks for the feed's advisory lock and reads Postgres's clock, all in one round trip. */
-async function lockFeed(
-  db: Database,
-  feedId: number,
-): Promise<{ held: boolean; now: number; pid: number }> {
-  const { rows } = await sql<{ held: boolean; now: number; pid: number }>`
-    select pg_try_advisory_xact_lock(${FEED_LOCK}, ${feedId}) as held, ${milliseconds(sql`clock_timestamp()`)} as now, pg_backend_pid() as pid`.execute(
-    db,
-  );
-  return rows[0]!;
-}
-
-/** Milliseconds between cancellations of a claim that must end. */
-const CANCEL_EVERY = 250;
-
-/** Cancels the statement in hand when the signal aborts: a long merge would else go on. */
-function cancelOnAbort(client: PoolClient, db: Database, signal: AbortSignal): () => void {
-  const { processID } = client as PoolClient & { processID?: number | null };
-  let repeat: NodeJS.Timeout | undefined;
-  const cancel = () => {
-    sql`select pg_cancel_backend(${processID})`.execute(db).catch(() => {});
-  };
-  // Between two statements there is nothing to cancel, and the next one may wait: so again and again.
-  const start = () => {
-    cancel();
-    repeat = setInterval(cancel, CANCEL_EVERY);
-  };
-  if (signal.aborted) start();
-  signal.addEventListener('abort', start, { once: true });
-  return () => {
-    clearInterval(repeat);
-    signal.removeEventListener('abort', start);
-  };
 }

@@ -82,6 +82,109 @@ export interface VccAddress {
   synced_through: Timestamp;
 }
 
+export interface VccCode {
+  /**
+   * value, as delivered
+   */
+  code: string;
+  /**
+   * column whose values are codes
+   */
+  column_name: string;
+  /**
+   * dataset that has the column
+   */
+  dataset: string;
+  /**
+   * what it means, in English
+   */
+  en: string;
+  /**
+   * what it means, in the document's words
+   */
+  zh: string;
+}
+
+export interface VccComparedKey {
+  /**
+   * true: it was asked for by its key; false: it stood in the platform's list
+   */
+  asked: boolean;
+  comparison_id: number;
+  row_key: string;
+}
+
+export interface VccComparison {
+  /**
+   * moment for which it holds: the extract's time, or the platform's when it was asked
+   */
+  as_of: Timestamp | null;
+  /**
+   * pages of the platform's list that were read
+   */
+  asked: Generated<number>;
+  /**
+   * rows whose content differs and should not
+   */
+  changed: Generated<number>;
+  /**
+   * rows that were compared
+   */
+  compared: Generated<number>;
+  /**
+   * source time that an audit reads again, half-open
+   */
+  during: string | null;
+  /**
+   * why it could not be made, as in the README: the answer can not be read; null if it was
+   */
+  error_code: string | null;
+  /**
+   * rows of the table that the source lacks; null where that can not be told
+   */
+  extra: Generated<number | null>;
+  feed_id: number;
+  /**
+   * null while it is still to be done, or to be gone on with
+   */
+  finished_at: Timestamp | null;
+  id: Generated<number>;
+  /**
+   * extract: a file with all rows; window: source time read again; sample: rows asked for one by one
+   */
+  kind: string;
+  /**
+   * rows that the source has and the table lacks
+   */
+  missing: Generated<number>;
+  /**
+   * rows of the table that are not absent; null where they were not counted
+   */
+  own_rows: number | null;
+  request_id: number;
+  /**
+   * run that repaired what was found; null if nothing was to be repaired
+   */
+  run_id: number | null;
+  /**
+   * how many rows each side was to be asked for
+   */
+  sample: number | null;
+  /**
+   * what the sample was drawn by: an interrupted one goes on with the same
+   */
+  seed: number | null;
+  /**
+   * rows at the source: in the file, in the window, or as the platform counts them
+   */
+  source_rows: number | null;
+  /**
+   * rows that differ because one side holds a newer state: the table, or the source by a change not loaded yet
+   */
+  stale: Generated<number>;
+  started_at: Generated<Timestamp>;
+}
+
 export interface VccFeed {
   /**
    * time as of which a full extract was imported
@@ -104,6 +207,10 @@ export interface VccFeed {
    * interval between synchronisations; null: SYNC_EVERY
    */
   every: string | null;
+  /**
+   * time of the newest full extract by which rows that it lacked were marked absent
+   */
+  extract_at: Timestamp | null;
   id: Generated<number>;
   /**
    * the last failure in words; null after a good run
@@ -114,9 +221,21 @@ export interface VccFeed {
    */
   last_error_code: string | null;
   /**
+   * rows that deep re-reads inserted or updated, ever: they had been missed
+   */
+  missed: Generated<number>;
+  /**
+   * when its recent past is read again next; null before that is planned
+   */
+  next_deep_at: Timestamp | null;
+  /**
    * when the planner wakes it next
    */
   next_due_at: Generated<Timestamp>;
+  /**
+   * platform's time of its last notice that something had changed; not covered yet: a run is due
+   */
+  notified_at: Timestamp | null;
   org_code: string;
   /**
    * true: an operator stopped it for a while
@@ -126,6 +245,48 @@ export interface VccFeed {
    * where the promise begins; null until the first commit
    */
   since: Timestamp | null;
+}
+
+export interface VccFeedNow {
+  accepted: string | null;
+  baseline_at: Timestamp | null;
+  complete_through: Timestamp | null;
+  consecutive_failures: number | null;
+  coverage: string | null;
+  dataset: string | null;
+  enabled: boolean | null;
+  feed_id: number | null;
+  holes: string | null;
+  last_error_code: string | null;
+  now: Timestamp | null;
+  org_code: string | null;
+  org_name: string | null;
+  paused: boolean | null;
+  since: Timestamp | null;
+}
+
+export interface VccFinding {
+  /**
+   * columns that differ
+   */
+  columns: string[] | null;
+  comparison_id: number;
+  /**
+   * source time in which it changed at the source, as far as that is known
+   */
+  during: string | null;
+  /**
+   * missing: only at the source; changed: other content here; extra: only here
+   */
+  kind: string;
+  /**
+   * it came later than this after its change, or not at all
+   */
+  late: string | null;
+  /**
+   * key of the row; null if it is not fit to be kept
+   */
+  row_key: string | null;
 }
 
 export interface VccGapAcceptance {
@@ -258,9 +419,29 @@ export interface VccPlatformState {
   probe_at: Timestamp | null;
 }
 
+export interface VccPushNotice {
+  /**
+   * 7001 to 7005: what had changed
+   */
+  interface: string;
+  /**
+   * organisation that it named; null: none
+   */
+  org_code: string | null;
+  received_at: Generated<Timestamp>;
+  /**
+   * message number of the notice
+   */
+  seq: string;
+}
+
 export interface VccReject {
   feed_id: number;
   first_seen: Generated<Timestamp>;
+  /**
+   * header of that file; null if it is the document's own
+   */
+  header: string | null;
   id: Generated<number>;
   last_seen: Generated<Timestamp>;
   /**
@@ -289,16 +470,20 @@ export interface VccReject {
    * run that saw it last
    */
   run_id: number;
+  /**
+   * end of the window whose file held it
+   */
+  window_to: Timestamp;
 }
 
 export interface VccRequest {
   /**
-   * source time to load again, half-open
+   * source time to load or compare again, half-open; of an import what it covers, null for nothing
    */
-  during: string;
+  during: string | null;
   feed_id: number;
   /**
-   * when all of it that can be had was loaded; null while open
+   * when all of it that can be had was loaded or compared, or an import or replay had ended; null while open
    */
   finished_at: Timestamp | null;
   /**
@@ -306,6 +491,9 @@ export interface VccRequest {
    */
   force: Generated<boolean>;
   id: Generated<number>;
+  /**
+   * resync or deep re-read: loaded from the platform; import or replay: rows got by other means; audit or reconcile: compared with the source
+   */
   kind: string;
   /**
    * percent of lines that may be refused; null: the default
@@ -333,6 +521,10 @@ export interface VccRun {
    * length of the decoded body
    */
   bytes: Generated<number>;
+  /**
+   * that length as the answer announced it, while the run is under way; null if it did not
+   */
+  bytes_expected: number | null;
   /**
    * platform's clock less ours, in seconds
    */
@@ -416,6 +608,19 @@ export interface VccRun {
    * host and process that ran it
    */
   worker: string;
+}
+
+export interface VccServiceSetting {
+  /**
+   * SYNC_EVERY: interval of feeds that have none of their own
+   */
+  every: string;
+  noted_at: Generated<Timestamp>;
+  one: Generated<boolean>;
+  /**
+   * SYNC_SETTLE: how far behind now the newest window ends
+   */
+  settle: string;
 }
 
 export interface VccSessionToken {
@@ -557,16 +762,23 @@ export interface VccSupplyPoint {
 
 export interface DB {
   "vcc.address": VccAddress;
+  "vcc.code": VccCode;
+  "vcc.compared_key": VccComparedKey;
+  "vcc.comparison": VccComparison;
   "vcc.feed": VccFeed;
+  "vcc.feed_now": VccFeedNow;
+  "vcc.finding": VccFinding;
   "vcc.gap_acceptance": VccGapAcceptance;
   "vcc.meter": VccMeter;
   "vcc.migration": VccMigration;
   "vcc.migration_lock": VccMigrationLock;
   "vcc.org": VccOrg;
   "vcc.platform_state": VccPlatformState;
+  "vcc.push_notice": VccPushNotice;
   "vcc.reject": VccReject;
   "vcc.request": VccRequest;
   "vcc.run": VccRun;
+  "vcc.service_setting": VccServiceSetting;
   "vcc.session_token": VccSessionToken;
   "vcc.subscriber": VccSubscriber;
   "vcc.supply_point": VccSupplyPoint;

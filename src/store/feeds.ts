@@ -1,11 +1,19 @@
-import { type Expression, type InferResult, type RawBuilder, sql } from 'kysely';
+import {
+  type Expression,
+  type InferResult,
+  type RawBuilder,
+  type SelectQueryBuilder,
+  type SqlBool,
+  sql,
+} from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import { DATASET_NAMES, type DatasetName, type FeedName } from '../core/dataset.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { FinishedRun } from '../core/outage.ts';
-import { LIMIT_RUNS } from '../core/window-limit.ts';
+import { LIMIT_RUNS, type WindowRun } from '../core/window-limit.ts';
 import type { OpenRequest } from '../core/work.ts';
 import type { ClaimedFeed, Feed } from '../sync/ports.ts';
+import type { DB } from './database.ts';
 import { type Database, unbound } from './pool.ts';
 import { instant, milliseconds, rangesAsJson, readRanges } from './time.ts';
 
@@ -13,6 +21,25 @@ import { instant, milliseconds, rangesAsJson, readRanges } from './time.ts';
 export function documentOrder(dataset: Expression<string | null>): RawBuilder<number> {
   return sql<number>`array_position(${[...DATASET_NAMES]}::text[], ${dataset})`;
 }
+
+/**
+ * Locks feeds in the order of their ids and gives these, for a statement that changes several: two that
+ * locked them each in an order of its own could wait for one another for ever (40P01).
+ *
+ * @example update.where('id', '=', lockedInOrder((feeds) => feeds.where('dataset', '=', 'meters')))
+ */
+export function lockedInOrder(choose: (feeds: ChosenFeeds) => ChosenFeeds): RawBuilder<number> {
+  const locked = choose(unbound.selectFrom('vcc.feed')).select('id').orderBy('id').forNoKeyUpdate();
+  // As an array: they are all locked before the first is changed.
+  return sql<number>`any(array(${locked}))`;
+}
+
+/** The same for feeds by their ids. */
+export function lockedById(feedIds: readonly number[]): RawBuilder<number> {
+  return lockedInOrder((feeds) => feeds.where('id', '=', sql<number>`any(${[...feedIds]})`));
+}
+
+type ChosenFeeds = SelectQueryBuilder<DB, 'vcc.feed', object>;
 
 /** What a feed may lack by acceptance, as one multirange. */
 export function acceptedGaps(feedId: Expression<number>): Expression<string | null> {
@@ -37,6 +64,8 @@ const FEEDS = unbound
     rangesAsJson(eb.ref('f.coverage')).as('coverage'),
     rangesAsJson(acceptedGaps(eb.ref('f.id'))).as('accepted'),
     milliseconds(eb.ref('f.next_due_at')).as('nextDueAt'),
+    milliseconds(eb.ref('f.next_deep_at')).as('nextDeepAt'),
+    milliseconds(eb.ref('f.notified_at')).as('notifiedAt'),
     'f.consecutive_failures as consecutiveFailures',
     'f.last_error_code as lastErrorCode',
   ])
@@ -66,7 +95,8 @@ export async function listFeeds(
   return (await db.executeQuery(wanted)).rows.map(readFeed);
 }
 
-const CLAIMED_FEED = FEEDS.select((eb) =>
+const CLAIMED_FEED = FEEDS.select((eb) => [
+  milliseconds(eb.ref('f.extract_at')).as('extractAt'),
   jsonArrayFrom(
     eb
       .selectFrom('vcc.run as r')
@@ -78,25 +108,37 @@ const CLAIMED_FEED = FEEDS.select((eb) =>
       ])
       .whereRef('r.feed_id', '=', 'f.id')
       .where('r.status', 'in', ['done', 'failed'])
+      .where('r.trigger', '<>', 'import')
       .orderBy('r.id', 'desc')
       .limit(LIMIT_RUNS)
       .$narrowType<{ errorCode: ErrorCode | null }>(),
   ).as('lastRuns'),
-);
+]);
 
 /** The feed under its lock, with what its next window is chosen by. */
 export async function readClaimedFeed(db: Database, feedId: number): Promise<ClaimedFeed> {
   const { rows } = await db.executeQuery(CLAIMED_FEED.where('f.id', '=', feedId));
-  const { lastRuns } = rows[0]!;
-  return { ...readFeed(rows[0]!), lastRuns };
+  const { lastRuns, extractAt } = rows[0]!;
+  return { ...readFeed(rows[0]!), lastRuns, extractAt };
 }
 
-/** The newest finished runs of all feeds, newest first; interrupted ones tell nothing. */
+/** The last runs of feeds by which their windows are laid out, newest first. */
+export async function lastRunsOf(
+  db: Database,
+  feedIds: readonly number[],
+): Promise<ReadonlyMap<number, readonly WindowRun[]>> {
+  const wanted = CLAIMED_FEED.where('f.id', '=', sql<number>`any(${[...feedIds]})`);
+  const { rows } = await db.executeQuery(wanted);
+  return new Map(rows.map(({ id, lastRuns }) => [id, lastRuns]));
+}
+
+/** The newest finished runs of all feeds, newest first; interrupted ones and imports tell nothing. */
 export function recentRuns(db: Database, limit: number): Promise<FinishedRun[]> {
   return db
     .selectFrom('vcc.run')
     .select(['feed_id as feedId', 'error_code as errorCode'])
     .where('status', 'in', ['done', 'failed'])
+    .where('trigger', '<>', 'import')
     .orderBy('id', 'desc')
     .limit(limit)
     .$narrowType<{ errorCode: ErrorCode | null }>()
@@ -120,17 +162,28 @@ export function dueFeeds(db: Database, now: number, limit: number): Promise<Feed
   return (
     db
       .selectFrom('vcc.feed as f')
-      .innerJoin('vcc.org as o', 'o.org_code', 'f.org_code')
       .select(['f.dataset', 'f.org_code as orgCode'])
       .where('f.next_due_at', '<=', instant(now))
       // As the index `feed_next_due_at_idx` has it.
-      .where((eb) => eb.and([eb.ref('f.enabled'), eb.not('f.paused'), eb.ref('o.enabled')]))
+      .where((eb) => eb.and([eb.ref('f.enabled'), eb.not('f.paused')]))
+      // Looked up for each feed that is due: a join may be planned to read all organisations.
+      .where((eb) =>
+        eb
+          .selectFrom('vcc.org as o')
+          .select('o.enabled')
+          .whereRef('o.org_code', '=', 'f.org_code')
+          .$castTo<{ enabled: SqlBool }>()
+          .$asScalar(),
+      )
       .orderBy('f.next_due_at')
       .limit(limit)
       .$narrowType<{ dataset: DatasetName }>()
       .execute()
   );
 }
+
+/** Requests that workers load: the others bring their rows along, or only compare. */
+export const LOADED_KINDS: readonly OpenRequest['kind'][] = ['resync', 'deep'];
 
 const OPEN_REQUESTS = unbound
   .selectFrom('vcc.request as q')
@@ -169,6 +222,7 @@ const OPEN_REQUESTS = unbound
       .as('failures'),
   ])
   .where('q.finished_at', 'is', null)
+  .where('q.kind', 'in', LOADED_KINDS)
   .orderBy('q.id')
   .$narrowType<{ kind: OpenRequest['kind']; failures: number }>();
 

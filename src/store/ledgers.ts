@@ -7,10 +7,9 @@ import {
   feedHealth,
   type HealthSettings,
 } from '../core/health.ts';
-import { maskKey, maskLine } from '../core/line-mask.ts';
 import type { Receipt } from '../core/receipt.ts';
 import type { Trigger } from '../sync/ports.ts';
-import type { VccReject, VccRun } from './database.ts';
+import type { VccRun } from './database.ts';
 import { acceptedGaps, documentOrder } from './feeds.ts';
 import { type Database, unbound } from './pool.ts';
 import { milliseconds, rangesAsJson, readRanges } from './time.ts';
@@ -44,6 +43,9 @@ export interface StatusRow extends FeedFacts, FeedHealth {
   /** Null: at once. */
   readonly nextDueAt: number | null;
   readonly openRequests: number;
+  readonly nextDeepAt: number | null;
+  /** Rows that deep re-reads have found missed, ever. */
+  readonly missed: number;
   readonly lastRun: LastRun | null;
   readonly lastErrorCode: string | null;
   readonly lastError: string | null;
@@ -113,6 +115,8 @@ function selectStatus(db: Database, { orgCode, dataset }: LedgerFilter) {
       eb.and({ 'o.enabled': true, 'f.enabled': true }).as('enabled'),
       'f.paused',
       'f.consecutive_failures as consecutiveFailures',
+      'f.missed',
+      epoch(eb.ref('f.next_deep_at')).as('nextDeepAt'),
       'f.last_error_code as lastErrorCode',
       'f.last_error as lastError',
       milliseconds(eb.ref('f.every')).as('every'),
@@ -216,17 +220,22 @@ const RUN_COLUMNS = [
   'id', 'feed_id', 'org_code', 'dataset', 'trigger', 'request_id',
   'window_from', 'window_to', 'requested_from', 'requested_to',
   'status', 'started_at', 'finished_at', 'heartbeat_at',
-  'seq', 'http_status', 'bytes', 'sha256', 'lines', 'accepted', 'rejected',
+  'seq', 'http_status', 'bytes', 'bytes_expected', 'sha256', 'lines', 'accepted', 'rejected',
   'inserted', 'updated', 'unchanged', 'stale', 'duplicate', 'flagged',
   'clock_skew', 'error_code', 'error_message', 'worker',
 ] as const;
 
-/** A run as its row stands, by the table's column names; times are `Date`s. */
-export interface RunRow extends Pick<Selectable<VccRun>, (typeof RUN_COLUMNS)[number]> {
+/** Columns whose texts the table's checks hold to a list. */
+interface Named {
   readonly dataset: DatasetName;
   readonly trigger: Trigger;
   readonly status: RunStatus;
 }
+
+/** A run as its row stands, by the table's column names; times are `Date`s. */
+export interface RunRow
+  extends Omit<Pick<Selectable<VccRun>, (typeof RUN_COLUMNS)[number]>, keyof Named>,
+    Named {}
 
 /** The newest runs, newest first. */
 export function listRuns(
@@ -234,62 +243,29 @@ export function listRuns(
   options: LedgerFilter & { readonly status?: RunStatus | undefined; readonly limit: number },
 ): Promise<RunRow[]> {
   const { orgCode, dataset, status, limit } = options;
-  return db
+  const newest = db
     .selectFrom('vcc.run')
     .select(RUN_COLUMNS)
-    .$if(orgCode !== undefined, (q) => q.where('org_code', '=', orgCode!))
-    .$if(dataset !== undefined, (q) => q.where('dataset', '=', dataset!))
     .$if(status !== undefined, (q) => q.where('status', '=', status!))
     .orderBy('id', 'desc')
-    .limit(limit)
-    .$narrowType<{ dataset: DatasetName; trigger: Trigger; status: RunStatus }>()
-    .execute();
-}
-
-// biome-ignore format: a line a group
-const REJECT_COLUMNS = [
-  'j.id', 'j.feed_id', 'f.org_code', 'f.dataset', 'j.run_id', 'j.line_no',
-  'j.reason', 'j.row_key', 'j.line_hash', 'j.line', 'j.first_seen', 'j.last_seen',
-  'j.resolved_at', 'j.resolved_by_run',
-] as const;
-
-/** A refused line without what it says; times are `Date`s. */
-export interface RejectRow extends Selectable<VccReject> {
-  readonly org_code: string;
-  readonly dataset: DatasetName;
-  /** Masked where it is no code. */
-  readonly row_key: string | null;
-  /** Masked; null once its time is over. */
-  readonly line: string | null;
-}
-
-/** Refused lines, last seen first; their text leaves this function only masked (design invariant 9). */
-export async function listRejects(
-  db: Database,
-  options: LedgerFilter & {
-    readonly reason?: string | undefined;
-    /** Those too that are resolved. */
-    readonly all: boolean;
-    readonly limit: number;
-  },
-): Promise<RejectRow[]> {
-  const { orgCode, dataset, reason } = options;
-  const rows = await db
-    .selectFrom('vcc.reject as j')
-    .innerJoin('vcc.feed as f', 'f.id', 'j.feed_id')
-    .select(REJECT_COLUMNS)
-    .$if(orgCode !== undefined, (q) => q.where('f.org_code', '=', orgCode!))
+    .limit(limit);
+  if (orgCode === undefined) {
+    return newest
+      .$if(dataset !== undefined, (q) => q.where('dataset', '=', dataset!))
+      .$narrowType<Named>()
+      .execute();
+  }
+  // Feed by feed, as the index `run_feed_id_idx` has them: an organisation may have few among many.
+  return db
+    .selectFrom('vcc.feed as f')
+    .innerJoinLateral(newest.whereRef('feed_id', '=', sql.ref('f.id')).as('r'), (join) =>
+      join.onTrue(),
+    )
+    .selectAll('r')
+    .where('f.org_code', '=', orgCode)
     .$if(dataset !== undefined, (q) => q.where('f.dataset', '=', dataset!))
-    .$if(reason !== undefined, (q) => q.where('j.reason', '=', reason!))
-    .$if(!options.all, (q) => q.where('j.resolved_at', 'is', null))
-    .orderBy('j.last_seen', 'desc')
-    .orderBy('j.id', 'desc')
-    .limit(options.limit)
-    .$narrowType<{ dataset: DatasetName }>()
+    .orderBy('r.id', 'desc')
+    .limit(limit)
+    .$narrowType<Named>()
     .execute();
-  return rows.map((row) => ({
-    ...row,
-    row_key: row.row_key === null ? null : maskKey(row.row_key),
-    line: row.line === null ? null : maskLine(row.line),
-  }));
 }

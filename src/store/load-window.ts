@@ -3,23 +3,27 @@ import type { Dataset } from '../core/dataset.ts';
 import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
-import type { Reject } from '../core/table/row.ts';
-import { hashLine } from '../core/table/table-reader.ts';
-import type { Merged, MergeOptions } from '../sync/ports.ts';
-import { stagingTable } from './staging.ts';
+import type { MergeOptions } from '../sync/ports.ts';
+import { FEW_ROWS, stagingTable } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
-/** Superseded lines kept per run; all are counted. */
-const KEPT_SUPERSEDED = 1000;
+/** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
+export const MANY_ROWS = 10_000;
 
-/** From so many staged rows on, a nested loop over a table believed empty would not end. */
-const MANY_ROWS = 10_000;
+/** What one step of a large merge may use. */
+const WORK_MEMORY = '64MB';
+
+/** Tables smaller than this, in bytes, may be planned as if they were empty. */
+const SMALL_TABLE = 1024 * 1024;
 
 // Set-based SQL made anew for each header's columns: a builder could not check names known only at run
 // time, so these statements are text on the run's connection.
 
+/** What becomes of staged rows that are no duplicates. */
+export type Outcome = Omit<MergeCounts, 'duplicate'>;
+
 /** What the merge statements of one header have in common. */
-interface Clauses {
+export interface Clauses {
   readonly stage: string;
   readonly target: string;
   /** Joins staged rows `s` to stored rows `t`. */
@@ -31,7 +35,7 @@ interface Clauses {
   readonly contentColumns: readonly string[];
 }
 
-function clauses(dataset: Dataset, header: Header): Clauses {
+export function clauses(dataset: Dataset, header: Header): Clauses {
   const columns = dataset.columns
     .map(({ name }) => name)
     .filter((name) => !header.absent.includes(name));
@@ -50,157 +54,192 @@ function clauses(dataset: Dataset, header: Header): Clauses {
   };
 }
 
-/** Tells the planner how many rows to expect, which it can not know of a staging table. */
-export async function planFor(client: PoolClient, rows: number): Promise<void> {
+/**
+ * Settings of a transaction with few rows to merge: each is looked up by its key, whatever the statistics
+ * say. A prepared plan made while a table is empty would else read all of it once it has grown.
+ */
+export const PLAN_FOR_FEW = `set local enable_seqscan = off; set local enable_hashjoin = off;
+  set local enable_mergejoin = off; set local random_page_cost = 1.1`;
+
+/**
+ * Leaves more than a few rows to the planner. Many get memory to be joined in, and no nested loop over a
+ * table that is all but empty when it is planned, and grows while it is filled.
+ */
+export async function planFor(client: PoolClient, dataset: Dataset, rows: number): Promise<void> {
+  if (rows <= FEW_ROWS) return;
+  await client.query(`set local enable_seqscan to default; set local enable_hashjoin to default;
+    set local enable_mergejoin to default`);
+  if (rows < MANY_ROWS) return;
   await client.query(
-    rows < MANY_ROWS ? 'set local random_page_cost = 1.1' : 'set local enable_nestloop = off',
+    `select set_config('work_mem', $1, true),
+      case when pg_relation_size($2) < $3 then set_config('enable_nestloop', 'off', true) end`,
+    [WORK_MEMORY, `vcc.${dataset.table}`, SMALL_TABLE],
   );
 }
 
 /**
- * Takes duplicates out of the staging table and counts what a merge would do: the one classification
- * that receipt and preview share (P6, design section 3).
+ * Counts what a merge of the staged rows would do without doing it, for a preview; `mergeStaged` counts
+ * the same (design section 3).
  */
 export async function classifyStaged(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
   options: MergeOptions,
-): Promise<Merged & { readonly advanced: number }> {
-  const { duplicate, superseded } = await removeDuplicates(client, dataset, header);
+): Promise<Outcome> {
   const { stage, target, match, differs } = clauses(dataset, header);
-  const { rows } = await client.query<MergeCounts & { flagged: number; advanced: number }>(
+  const { rows } = await client.query<Outcome>(
     `select
         count(*) filter (where not known) as inserted,
         count(*) filter (where known and differs and may) as updated,
         count(*) filter (where known and not differs) as unchanged,
-        count(*) filter (where known and differs and not may) as stale,
-        count(*) filter (where known and not differs and behind) as advanced,
-        count(*) filter (where flagged) as flagged
+        count(*) filter (where known and differs and not may) as stale
       from (
-        select t.org_code is not null as known, ${differs} as differs,
-          t.synced_through <= $1 or $2 as may,
-          t.synced_through < $1 or (t.synced_through = $1 and t.flags is distinct from s.flags) as behind,
-          s.flags is not null as flagged
+        select t.org_code is not null as known, ${differs} as differs, t.synced_through <= $1 or $2 as may
         from ${stage} s left join ${target} t on ${match}
       ) as staged`,
     [toTimestamp(options.syncedThrough), options.force],
   );
-  const { flagged, advanced, ...counts } = rows[0]!;
-  return { counts: { ...counts, duplicate }, flagged, advanced, superseded };
-}
-
-interface SupersededRow {
-  readonly line_no: number;
-  readonly extra: Readonly<Record<string, string>> | null;
-  readonly [column: string]: unknown;
-}
-
-/** The later line of a key wins; an earlier one that differs is kept among the rejects (P6). */
-async function removeDuplicates(
-  client: PoolClient,
-  dataset: Dataset,
-  header: Header,
-): Promise<{ duplicate: number; superseded: Reject[] }> {
-  const { stage } = clauses(dataset, header);
-  const key = dataset.key;
-  const content = [...dataset.columns.map(({ name }) => name), 'extra'];
-  const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
-  const { rows } = await client.query<{ duplicate: number; superseded: SupersededRow[] | null }>(
-    `with kept as (
-        select org_code, ${key}, max(line_no) as line_no from ${stage}
-        group by org_code, ${key} having count(*) > 1
-      ), gone as (
-        delete from ${stage} a using kept k join ${stage} b using (line_no)
-        where a.org_code = k.org_code and a.${key} = k.${key} and a.line_no < k.line_no
-        returning a.*, ${row('a')} is distinct from ${row('b')} as differs
-      )
-      select (select count(*) from gone) as duplicate,
-        (select json_agg(early) from (
-          select * from gone where differs order by line_no limit ${KEPT_SUPERSEDED}) as early) as superseded`,
-  );
-  const { duplicate, superseded } = rows[0]!;
-  return {
-    duplicate,
-    superseded: (superseded ?? []).map((one) => asReject(one, dataset, header)),
-  };
-}
-
-/** Writes a staged row as the line it came from, in the order of its header. */
-function asReject(staged: SupersededRow, dataset: Dataset, header: Header): Reject {
-  const fields = Array.from({ length: header.width }, () => '');
-  header.positions.forEach((position, index) => {
-    if (position >= 0) fields[position] = (staged[dataset.columns[index]!.name] as string) ?? '';
-  });
-  for (const { position, name } of header.unknown) fields[position] = staged.extra?.[name] ?? '';
-  const line = fields.join('|');
-  return {
-    lineNo: staged.line_no,
-    reason: 'superseded',
-    rowKey: staged[dataset.key] as string,
-    hash: hashLine(line),
-    line,
-  };
+  return rows[0]!;
 }
 
 /** What `mergeStaged` must know besides the options. */
 export interface MergePlan extends MergeOptions {
   readonly runId: number;
-  readonly counts: MergeCounts;
-  /** Unchanged rows whose `synced_through` advances. */
-  readonly advanced: number;
+  /** Rows in the staging table, of which no two have the same key. */
+  readonly rows: number;
+  readonly orgCode: string;
+  /** Time of the newest full extract that told absent what it lacked of the organisation; null without one. */
+  readonly extractAt: number | null;
 }
 
 /**
- * Merges the staged rows as classified: updates, advances, inserts; steps with nothing to do are left out.
+ * Merges the staged rows and counts what becomes of them: what differs is updated and what does not
+ * advances, all in one pass; then what is new is inserted, and what is left is counted.
  *
  * Unchanged rows must advance too: else a row that went A, B, A could fall back to B when the middle
  * window is repeated.
  *
- * @throws RetryableError `DATABASE_BUSY` if another transaction changed rows since the classification
+ * @throws RetryableError `DATABASE_BUSY` if another transaction changed rows at the same time
  */
 export async function mergeStaged(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
-  plan: MergePlan,
-): Promise<void> {
-  const { stage, target, match, differs, columns, contentColumns } = clauses(dataset, header);
-  const { counts, advanced } = plan;
-  const through = toTimestamp(plan.syncedThrough);
-  const step = async (expected: number, text: string, values: readonly unknown[]) => {
-    if (expected === 0) return;
-    const { rowCount } = await client.query(text, [...values]);
-    if (rowCount !== expected) {
-      throw new RetryableError(
-        'DATABASE_BUSY',
-        'rows of this organisation changed during the merge',
-      );
-    }
-  };
-  await step(
-    counts.updated,
-    `update ${target} t set ${contentColumns.map((name) => `${name} = s.${name}`).join(', ')},
-        flags = s.flags, changed_at = statement_timestamp(), run_id = $3, absent_since = null,
-        synced_through = greatest(t.synced_through, $1)
-      from ${stage} s where ${match} and ${differs} and (t.synced_through <= $1 or $2)`,
-    [through, plan.force, plan.runId],
-  );
-  await step(
-    advanced,
-    `update ${target} t set synced_through = $1, flags = s.flags, absent_since = null
-      from ${stage} s where ${match} and not (${differs}) and (t.synced_through < $1
-        or (t.synced_through = $1 and t.flags is distinct from s.flags))`,
-    [through],
-  );
+  { rows, runId, orgCode, extractAt, ...options }: MergePlan,
+): Promise<Outcome> {
+  if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
+  const parts = clauses(dataset, header);
+  const values = [toTimestamp(options.syncedThrough), runId, options.force];
+  // Headers that lack a column are rare and each makes other statements: those are not kept.
+  const keeps = rows <= FEW_ROWS && header.absent.length === 0;
+  const prepared = (step: string): Prepared => (keeps ? { name: `${step} ${dataset.name}` } : {});
+  // As in `writeKnown`: what a newer extract lacked is not there for an older window.
+  const absent = extractAt !== null && extractAt > options.syncedThrough && !options.force;
+  const toInsert = [...values.slice(0, 2), orgCode, absent ? toTimestamp(extractAt) : null];
+  const insert = () => insertNew(client, parts, toInsert, prepared('insert'));
+  // Few rows are asked about in one go; for many it is worth knowing first whether any is left.
+  const [{ updated, advanced }, few] = await Promise.all([
+    writeKnown(client, parts, values, prepared('write')),
+    rows <= FEW_ROWS ? insert() : null,
+  ]);
+  const known = updated + advanced;
+  const inserted = few ?? (known === rows ? 0 : await insert());
+  const left = rows - known - inserted;
+  const stale = left === 0 ? 0 : await countStale(client, parts, options, left);
+  return { inserted, updated, unchanged: advanced + left - stale, stale };
+}
+
+/** The name of a statement that is planned once for a connection; none for one planned for its rows. */
+type Prepared = { readonly name?: string };
+
+/** Writes what is known already and may be written. */
+async function writeKnown(
+  client: PoolClient,
+  { stage, target, match, differs, contentColumns }: Clauses,
+  values: readonly unknown[],
+  prepared: Prepared,
+): Promise<{ updated: number; advanced: number }> {
+  const text = `with written as (
+        update ${target} t set
+          ${contentColumns.map((name) => `${name} = case when s.differs then s.${name} else t.${name} end`).join(', ')},
+          changed_at = case when s.differs then statement_timestamp() else t.changed_at end,
+          run_id = case when s.differs then $2 else t.run_id end,
+          flags = s.flags, synced_through = greatest(t.synced_through, $1),
+          -- What a newer extract lacked is not there again for an older window.
+          absent_since = case when t.absent_since > $1 and not $3 then t.absent_since end
+        from (
+          -- Without the content of what only advances: it would be sorted for nothing.
+          select place, differs, flags,
+            ${contentColumns.map((name) => `case when differs then ${name} end as ${name}`).join(', ')}
+          from (
+            select t.ctid as place, ${differs} as differs, ${BEFORE}, s.flags,
+              ${contentColumns.map((name) => `s.${name}`).join(', ')}
+            from ${stage} s join ${target} t on ${match}
+            -- Else the comparison would be made again wherever its outcome is asked for.
+            offset 0
+          ) as known
+          where ${toWrite('$1', '$3')}
+          -- In the order of the table, whatever that of the file is: each page is written once.
+          order by place
+        ) as s
+        where t.ctid = s.place
+        returning s.differs
+      )
+      select count(*) filter (where differs) as updated, count(*) filter (where not differs) as advanced
+      from written`;
+  type Written = { updated: number; advanced: number };
+  const { rows } = await client.query<Written>({ ...prepared, text, values: [...values] });
+  return rows[0]!;
+}
+
+/** What `toWrite` asks of the stored row, besides whether it differs. */
+const BEFORE = 't.synced_through, t.absent_since, t.flags is distinct from s.flags as reflagged';
+
+/**
+ * Rows that a merge writes: other content that may replace what is stored, or the same from a newer window,
+ * or by force if the row was absent.
+ */
+const toWrite = (through: string, force: string) =>
+  `case when differs then synced_through <= ${through} or ${force}
+    else synced_through < ${through} or (synced_through = ${through} and (reflagged or absent_since <= ${through}))
+      or (${force} and absent_since is not null) end`;
+
+async function insertNew(
+  client: PoolClient,
+  { stage, target, match, columns }: Clauses,
+  values: readonly unknown[],
+  prepared: Prepared,
+): Promise<number> {
   const names = [...columns, 'flags', 'extra'].join(', ');
-  // Where nothing is known yet, there is nothing to look for.
-  const allNew = counts.updated + counts.unchanged + counts.stale === 0;
-  await step(
-    counts.inserted,
-    `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id)
-      select ${names}, statement_timestamp(), statement_timestamp(), $1, $2 from ${stage} s
-      ${allNew ? '' : `where not exists (select from ${target} t where ${match})`}`,
-    [through, plan.runId],
+  const text = `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id, absent_since)
+      select ${names}, statement_timestamp(), statement_timestamp(), $1, $2,
+        case when s.org_code = $3 then $4::timestamptz end
+      from ${stage} s
+      where not exists (select from ${target} t where ${match})`;
+  const { rowCount } = await client.query({ ...prepared, text, values: [...values] });
+  return rowCount ?? 0;
+}
+
+/** Counts the stale among the rows that were not written, and makes sure that all are accounted for. */
+async function countStale(
+  client: PoolClient,
+  { stage, target, match, differs }: Clauses,
+  { syncedThrough, force }: MergeOptions,
+  left: number,
+): Promise<number> {
+  const { rows } = await client.query<{ stale: number; missed: number }>(
+    `select count(*) filter (where differs) as stale,
+        count(*) filter (where not known or ${toWrite('$1', '$2')}) as missed
+      from (
+        select t.org_code is not null as known, ${differs} as differs, ${BEFORE}
+        from ${stage} s left join ${target} t on ${match}
+      ) as staged`,
+    [toTimestamp(syncedThrough), force],
   );
+  const { stale, missed } = rows[0]!;
+  if (missed > 0 || stale > left) {
+    throw new RetryableError('DATABASE_BUSY', 'rows of this organisation changed during the merge');
+  }
+  return stale;
 }

@@ -10,7 +10,9 @@ import {
 } from 'kysely';
 import type pg from 'pg';
 import { FatalError } from '../core/errors.ts';
-import { type Database, openPool } from './pool.ts';
+import { fillCodeLists } from './code-lists.ts';
+import { type Database, openDatabase, openPool } from './pool.ts';
+import { admitReaders, type ReaderRoles } from './readers.ts';
 
 // The same depth from src/store and dist/store.
 const FOLDER = new URL('../../migrations/', import.meta.url);
@@ -43,13 +45,20 @@ const sqlFiles: MigrationProvider = {
   },
 };
 
+/** What `migrate` did. */
+export interface Migrated {
+  /** Names of the migrations that were applied now. */
+  readonly applied: readonly string[];
+  readonly readers: ReaderRoles;
+}
+
 /**
- * Brings the schema up to date, BullMQ's own tables included; twice and at the same time is harmless.
+ * Brings the schema up to date, BullMQ's own tables, the code lists and the readers' roles included; twice
+ * and at the same time is harmless.
  *
- * @returns the names of the migrations that were applied now
  * @throws the first failure; everything of that migration is rolled back
  */
-export async function migrate(databaseUrl: string): Promise<readonly string[]> {
+export async function migrate(databaseUrl: string): Promise<Migrated> {
   const pool = openPool(databaseUrl, { max: 2, name: 'vcc-sync migrate' });
   try {
     const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
@@ -63,7 +72,9 @@ export async function migrate(databaseUrl: string): Promise<readonly string[]> {
     const { error, results } = await migrator.migrateToLatest();
     if (error) throw error;
     await migrateQueue(pool);
-    return (results ?? []).map(({ migrationName }) => migrationName);
+    await fillCodeLists(openDatabase(pool));
+    const readers = await admitReaders(pool);
+    return { applied: (results ?? []).map(({ migrationName }) => migrationName), readers };
   } finally {
     await pool.end();
   }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { DATASET_NAMES, type DatasetName } from '../core/dataset.ts';
 import type { KnownFeed } from '../core/request.ts';
-import { documentOrder } from './feeds.ts';
+import { documentOrder, lockedById, lockedInOrder } from './feeds.ts';
 import type { Database } from './pool.ts';
 import { NOW, toTimestamp } from './time.ts';
 
@@ -74,12 +74,14 @@ export function addOrg(db: Database, change: OrgChange): Promise<OrgChanged> {
   });
 }
 
-/** Datasets of an organisation's feeds, and whether they are enabled. */
+/** Datasets of an organisation's feeds, and whether they are enabled; they are locked (see `lockedInOrder`). */
 async function feedsBefore(db: Database, orgCode: string): Promise<ReadonlyMap<string, boolean>> {
   const rows = await db
     .selectFrom('vcc.feed')
     .select(['dataset', 'enabled'])
     .where('org_code', '=', orgCode)
+    .orderBy('id')
+    .forNoKeyUpdate()
     .execute();
   return new Map(rows.map(({ dataset, enabled }) => [dataset, enabled]));
 }
@@ -205,11 +207,15 @@ export async function setOrgEnabled(
     )
     .with('woken', (cte) =>
       cte
-        .updateTable('vcc.feed as f')
-        .from('one')
-        .set((eb) => ({ next_due_at: eb.fn('least', ['f.next_due_at', NOW]) }))
-        .whereRef('f.org_code', '=', 'one.org_code')
-        .where('one.enabled', '=', true),
+        .updateTable('vcc.feed')
+        .set((eb) => ({ next_due_at: eb.fn('least', ['next_due_at', NOW]) }))
+        .where(
+          'id',
+          '=',
+          lockedInOrder((feeds) =>
+            feeds.where('org_code', '=', sql<string>`(select org_code from one where enabled)`),
+          ),
+        ),
     )
     .selectFrom('one')
     .select('org_code')
@@ -229,8 +235,26 @@ export async function pauseFeeds(
       paused,
       ...(!paused && { next_due_at: eb.fn<Date>('least', ['next_due_at', NOW]) }),
     }))
-    .where('id', '=', sql<number>`any(${[...feedIds]})`)
+    .where('id', '=', lockedById(feedIds))
     .execute();
+}
+
+/**
+ * Makes a feed due at once, though it keeps its distance after failures.
+ *
+ * @returns false, with nothing changed, if it is paused or disabled
+ */
+export async function hastenFeed(db: Database, feedId: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('vcc.feed as f')
+    .from('vcc.org as o')
+    // Before any clock: it is due for every process.
+    .set({ next_due_at: '-infinity' })
+    .whereRef('o.org_code', '=', 'f.org_code')
+    .where('f.id', '=', feedId)
+    .where((eb) => eb.and({ 'o.enabled': true, 'f.enabled': true, 'f.paused': false }))
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows > 0n;
 }
 
 /** The feeds of an organisation, in the document's order; null if there is no such organisation. */

@@ -22,11 +22,19 @@ export interface PoolOptions {
   readonly max: number;
   /** Shown in `pg_stat_activity`. */
   readonly name: string;
+  /** How long an idle connection is kept, in milliseconds (10 seconds). */
+  readonly idle?: number;
   /** Server settings of each connection (`-c name=value`), such as `search_path`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Told of the SQLSTATE or system code when an idle connection breaks; the pool replaces it by itself. */
   readonly onError?: (code: string) => void;
 }
+
+/**
+ * Connections that carry runs. What they ask is no query that compiling would pay for: it is one pass
+ * over the rows.
+ */
+export const RUN_CONNECTIONS = { settings: { jit: 'off' } } as const;
 
 /**
  * Opens a pool of connections; nothing is connected until the first query.
@@ -44,6 +52,9 @@ export function openPool(databaseUrl: string, options: PoolOptions): pg.Pool {
     max: options.max,
     application_name: options.name,
     keepAlive: true,
+    // A peer that is gone, or a firewall that forgot us, must not be met by the next run.
+    keepAliveInitialDelayMillis: 30_000,
+    idleTimeoutMillis: options.idle ?? 10_000,
     connectionTimeoutMillis: 10_000,
     options: Object.entries(settings)
       .map(([name, value]) => `-c ${name}=${value}`)
@@ -58,22 +69,62 @@ export function openPool(databaseUrl: string, options: PoolOptions): pg.Pool {
   return pool;
 }
 
+/** Lets an idle connection take statements while others are under way, or no longer. */
+export function setPipeline(client: PoolClient, pipeline: boolean): void {
+  Object.assign(client, { pipeline });
+}
+
 /** Puts Kysely's typed queries on a pool. */
 export function openDatabase(pool: pg.Pool): Database {
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
 }
 
 /**
+ * The same for the few queries that every run asks: they are prepared on each connection of the pool,
+ * since to plan them anew costs more than to execute them.
+ */
+export function openPrepared(pool: pg.Pool): Database {
+  const prepared = {
+    async connect(): Promise<PostgresPoolClient> {
+      const client = await pool.connect();
+      return preparing(client, () => client.release());
+    },
+    end: async () => {},
+  };
+  return new Kysely<DB>({ dialect: new PostgresDialect({ pool: prepared }) });
+}
+
+/** Most queries that are prepared; the same few are asked by every run. */
+const MOST_PREPARED = 100;
+
+const names = new Map<string, string>();
+
+/** The name that a query is prepared under on every connection; undefined for one too many. */
+function preparedName(text: string): string | undefined {
+  const known = names.get(text);
+  if (known !== undefined || names.size >= MOST_PREPARED) return known;
+  const name = `vcc-sync ${names.size}`;
+  names.set(text, name);
+  return name;
+}
+
+/** A connection on which every query is prepared. */
+function preparing(client: PoolClient, release: () => void): PostgresPoolClient {
+  const query = (text: string, values: unknown[]) => {
+    const name = preparedName(text);
+    return client.query({ text, values, ...(name === undefined ? {} : { name }) });
+  };
+  return { query: query as unknown as PostgresPoolClient['query'], release };
+}
+
+/**
  * Puts Kysely's typed queries on one connection that is held anyway, such as a claim's: every query
- * goes there, and none gives the connection back.
+ * goes there, and none gives the connection back. They are prepared (see `openPrepared`).
  *
  * Begin and end transactions on the connection itself.
  */
 export function databaseOn(client: PoolClient): Database {
-  const held: PostgresPoolClient = {
-    query: client.query.bind(client) as PostgresPoolClient['query'],
-    release: () => {},
-  };
+  const held = preparing(client, () => {});
   const pool = { connect: async () => held, end: async () => {} };
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
 }

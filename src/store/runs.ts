@@ -1,38 +1,30 @@
 import { hostname } from 'node:os';
-import { type ExpressionBuilder, type ExpressionWrapper, sql } from 'kysely';
-import { InterruptedError } from '../core/errors.ts';
+import { type ExpressionBuilder, type ExpressionWrapper, type RawBuilder, sql } from 'kysely';
+import { InterruptedError, RetryableError } from '../core/errors.ts';
+import type { Interval } from '../core/interval.ts';
 import type {
   DownloadFacts,
   Feed,
   FeedClaim,
   NextTurn,
+  RunCommit,
   RunFailure,
   RunStart,
   WindowCommit,
 } from '../sync/ports.ts';
 import type { DB } from './database.ts';
+import { LOADED_KINDS } from './feeds.ts';
+import { interruptRuns } from './heartbeat.ts';
+import { finishOwnRequest, recordOwnRequest } from './imports.ts';
 import type { Database } from './pool.ts';
 import { storeRejects } from './rejects.ts';
-import { instant, NOW, toRange, toTimestamp } from './time.ts';
-
-/** First half of the advisory lock of a feed; the second is the feed's id. */
-export const FEED_LOCK = 0x7663;
-
-/** How often a run shows life, in milliseconds. */
-export const HEARTBEAT_EVERY = 15_000;
-
-/** How long a run may show no life before its backend is ended. */
-const HEARTBEAT_LIMIT = '1 minute';
+import { instant, NOW, THIS_MOMENT, toRange, toTimestamp } from './time.ts';
 
 /** Who writes a run: host and process. */
 const WORKER = `${hostname()}:${process.pid}`;
 
-/** Postgres's clock: this moment, also in the midst of a transaction. */
-const THIS_MOMENT = sql<Date>`clock_timestamp()`;
-
 /**
  * Records a run as `running`, from another connection than its own so that all see it at once.
- *
  * Whoever holds the feed's lock knows that an earlier run still marked `running` is dead: it is closed.
  *
  * @param backendPid backend of the connection that holds the feed's lock
@@ -43,35 +35,48 @@ export async function startRun(
   run: RunStart,
   backendPid: number,
 ): Promise<number> {
-  await interruptRuns(db).where('feed_id', '=', feed.id).execute();
-  const { id } = await db
-    .insertInto('vcc.run')
-    .values({
-      feed_id: feed.id,
-      org_code: feed.orgCode,
-      dataset: feed.dataset,
-      trigger: run.trigger,
-      request_id: run.requestId,
-      window_from: toTimestamp(run.window.from),
-      window_to: toTimestamp(run.window.to),
-      requested_from: toTimestamp(run.requested.from),
-      requested_to: toTimestamp(run.requested.to),
-      backend_pid: backendPid,
-      backend_start: sql<Date>`(select backend_start from pg_stat_activity where pid = ${backendPid})`,
-      worker: WORKER,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  return id;
+  const clear = () => interruptRuns(db, (eb) => eb('feed_id', '=', feed.id));
+  const { own } = run;
+  if (own) {
+    await clear();
+    return db.transaction().execute(async (trx) => {
+      const requestId = await recordOwnRequest(trx, feed.id, own);
+      const inserted = insertRun(trx, feed, { ...run, requestId }, backendPid);
+      return (await inserted.executeTakeFirstOrThrow()).id;
+    });
+  }
+  const started = insertRun(db, feed, run, backendPid);
+  const first = await started.executeTakeFirst();
+  if (first !== undefined) return first.id;
+  await clear();
+  return (await started.executeTakeFirstOrThrow()).id;
 }
 
-/** Closes `running` runs that nobody carries any more; the caller's condition says which. */
-function interruptRuns(db: Database) {
-  const { code, message } = new InterruptedError('the process or its connection ended');
-  return db
-    .updateTable('vcc.run')
-    .set({ status: 'interrupted', finished_at: NOW, error_code: code, error_message: message })
-    .where('status', '=', 'running');
+/** Inserts a run, unless one of the feed is still marked `running`. */
+function insertRun(db: Database, feed: Feed, run: RunStart, backendPid: number) {
+  return (
+    db
+      .insertInto('vcc.run')
+      .values({
+        feed_id: feed.id,
+        org_code: feed.orgCode,
+        dataset: feed.dataset,
+        trigger: run.trigger,
+        request_id: run.requestId,
+        window_from: toTimestamp(run.window.from),
+        window_to: toTimestamp(run.window.to),
+        requested_from: run.requested && toTimestamp(run.requested.from),
+        requested_to: run.requested && toTimestamp(run.requested.to),
+        backend_pid: backendPid,
+        backend_start: sql<Date>`(select backend_start from pg_stat_activity where pid = ${backendPid})`,
+        worker: WORKER,
+      })
+      .onConflict((running) =>
+        running.column('feed_id').where('status', '=', sql.lit('running')).doNothing(),
+      )
+      // Not worth waiting for the disk: a crash that loses this sign of life ends the run as well.
+      .returning(['id', sql`set_config('synchronous_commit', 'off', true)`.as('waits')])
+  );
 }
 
 function downloadColumns({ seq, httpStatus, bytes, sha256, clockSkew }: DownloadFacts) {
@@ -83,16 +88,16 @@ type Held = Pick<FeedClaim, 'feed' | 'requests'>;
 
 const idOf = ({ id }: { readonly id: number }): number => id;
 
-/** Closes a run as done and advances its feed, within the transaction that holds its rows. */
-export async function finishRun(
+/** Closes a run as done, within the transaction that holds its rows. */
+export async function closeRun(
   db: Database,
   runId: number,
-  { feed: { id: feedId }, requests }: Held,
-  { window, since, receipt, facts, ...next }: WindowCommit,
+  feedId: number,
+  { window, receipt, facts }: RunCommit,
 ): Promise<void> {
-  await db
+  const { numUpdatedRows } = await db
     .updateTable('vcc.run')
-    // Locks the feed's row for the statement below (see `nextDue`) without a round trip of its own.
+    // Locks the feed's row for the statement that follows (see `nextDue`) without a round trip of its own.
     .from(selectLocked(db, feedId).as('held'))
     .set({
       status: 'done',
@@ -103,13 +108,27 @@ export async function finishRun(
       ...receipt,
     })
     .where('vcc.run.id', '=', runId)
-    .execute();
+    .where('vcc.run.feed_id', '=', feedId)
+    .where('vcc.run.status', '=', 'running')
+    .executeTakeFirstOrThrow();
+  if (numUpdatedRows === 1n) return;
+  throw new RetryableError('DATABASE_BUSY', 'the run was closed by another process meanwhile');
+}
+
+/** Advances the feed of a run that is closed, in the same transaction. */
+export async function advanceFeed(
+  db: Database,
+  { feed: { id: feedId }, requests }: Held,
+  { window, since, missed, ...next }: WindowCommit,
+): Promise<void> {
   await db
     .updateTable('vcc.feed')
     .set((eb) => ({
       coverage: sql<string>`${eb.ref('coverage')} + tstzmultirange(${toRange(window)}::tstzrange)`,
       since: eb.fn.coalesce('since', instant(since)),
-      next_due_at: nextDue(eb, next.nextDueAt, requests.map(idOf)),
+      next_due_at: nextTurn(eb, next, requests.map(idOf), window),
+      next_deep_at: nextDeep(eb, next),
+      missed: eb('missed', '+', missed),
       consecutive_failures: 0,
       last_error_code: null,
       last_error: null,
@@ -117,6 +136,7 @@ export async function finishRun(
     .where('id', '=', feedId)
     .execute();
   await finishRequests(db, next.finishedRequests);
+  await requestDeep(db, feedId, next);
 }
 
 /** Closes a turn with nothing to load. */
@@ -129,8 +149,31 @@ export async function settleFeed(
   await selectLocked(db, feedId).execute();
   await db
     .updateTable('vcc.feed')
-    .set((eb) => ({ next_due_at: nextDue(eb, next.nextDueAt, requests.map(idOf)) }))
+    .set((eb) => ({
+      next_due_at: nextTurn(eb, next, requests.map(idOf)),
+      next_deep_at: nextDeep(eb, next),
+    }))
     .where('id', '=', feedId)
+    .execute();
+  await requestDeep(db, feedId, next);
+}
+
+function nextDeep(eb: ExpressionBuilder<DB, 'vcc.feed'>, { deep }: NextTurn) {
+  return deep === null ? eb.ref('next_deep_at') : instant(deep.nextDeepAt);
+}
+
+/** Records that the recent past is to be read again, where that is planned for now. */
+async function requestDeep(db: Database, feedId: number, { deep }: NextTurn): Promise<void> {
+  if (!deep?.during) return;
+  await db
+    .insertInto('vcc.request')
+    .values({
+      feed_id: feedId,
+      kind: 'deep',
+      during: toRange(deep.during),
+      requested_by: 'service',
+      reason: 'planned re-read, to find what had been missed',
+    })
     .execute();
 }
 
@@ -150,6 +193,7 @@ function nextDue(
     .selectFrom('vcc.request as q')
     .whereRef('q.feed_id', '=', 'vcc.feed.id')
     .where('q.finished_at', 'is', null)
+    .where('q.kind', 'in', LOADED_KINDS)
     .where('q.id', '<>', sql<number>`all(${[...knownRequests]}::bigint[])`);
   return eb
     .case()
@@ -157,6 +201,20 @@ function nextDue(
     .then(eb.fn<Date>('least', ['next_due_at', decided]))
     .else(decided)
     .end();
+}
+
+/** When a feed is due after a good turn: sooner than decided where a notice tells of what is not covered yet. */
+function nextTurn(
+  eb: ExpressionBuilder<DB, 'vcc.feed'>,
+  next: NextTurn,
+  knownRequests: readonly number[],
+  window?: Interval,
+): RawBuilder<Date> {
+  const covered = sql`greatest(upper(${eb.ref('coverage')}), ${window ? toTimestamp(window.to) : null})`;
+  // As a row that has no notice, or no coverage: the condition is then unknown, which is not met.
+  return sql<Date>`case when ${eb.ref('notified_at')} > ${covered}
+    then least(${nextDue(eb, next.nextDueAt, knownRequests)}, ${instant(next.noticeDueAt)})
+    else ${nextDue(eb, next.nextDueAt, knownRequests)} end`;
 }
 
 /** Locks a feed's row; it has no columns. */
@@ -191,6 +249,8 @@ export async function failRun(db: Database, failure: RunFailure): Promise<void> 
         error_message: error.message,
       })
       .where('id', '=', runId)
+      .where('feed_id', '=', feed.id)
+      .where('worker', '=', WORKER)
       .where('status', '=', 'running')
       .executeTakeFirstOrThrow();
     // Someone has closed the run meanwhile and may have taken the feed over: it is no longer ours.
@@ -208,63 +268,7 @@ export async function failRun(db: Database, failure: RunFailure): Promise<void> 
         .where('id', '=', feed.id)
         .execute();
     }
-    await storeRejects(trx, feed.id, runId, failure.rejects);
+    await finishOwnRequest(trx, runId);
+    await storeRejects(trx, feed.id, runId, failure);
   });
-}
-
-/** Shows life for the runs of this process, from another connection than theirs. */
-export async function beat(db: Database, runIds: readonly number[]): Promise<void> {
-  if (runIds.length === 0) return;
-  // A run that is just committing holds its row: skip it rather than wait.
-  const free = db
-    .selectFrom('vcc.run as r')
-    .select('r.id')
-    .where('r.id', 'in', runIds)
-    .where('r.status', '=', 'running')
-    .forUpdate()
-    .skipLocked();
-  await db
-    .updateTable('vcc.run')
-    .set({ heartbeat_at: THIS_MOMENT })
-    .where('id', 'in', free)
-    .execute();
-}
-
-/**
- * Ends the backends that hold a feed without a sign of life, and closes the runs whose backend is gone.
- *
- * A stopped process keeps its connection and so its feed's lock; its heartbeat tells (design invariant 5).
- *
- * @returns how many backends were ended
- */
-export async function reapRuns(db: Database): Promise<number> {
-  const holders = sql<{ pid: number; feed_id: number; backend_start: Date; xact_start: Date }>`(
-    select l.pid, l.objid::int as feed_id, a.backend_start, a.xact_start
-    from pg_locks l join pg_stat_activity a using (pid)
-    where l.locktype = 'advisory' and l.granted and l.classid::int = ${FEED_LOCK} and l.objsubid = 2
-      and l.database = (select oid from pg_database where datname = current_database()))`;
-  const ended = await db
-    .selectFrom(holders.as('h'))
-    .leftJoin('vcc.run as r', (join) =>
-      join
-        .onRef('r.feed_id', '=', 'h.feed_id')
-        .on('r.status', '=', 'running')
-        .onRef('r.backend_pid', '=', 'h.pid')
-        .onRef('r.backend_start', '=', 'h.backend_start'),
-    )
-    .select((eb) => eb.fn<boolean>('pg_terminate_backend', ['h.pid']).as('ended'))
-    .where(
-      (eb) => eb.fn.coalesce('r.heartbeat_at', 'h.xact_start'),
-      '<',
-      sql<Date>`now() - ${HEARTBEAT_LIMIT}::interval`,
-    )
-    .execute();
-  await interruptRuns(db)
-    .where(
-      ({ ref }) => sql<boolean>`not exists (select from pg_stat_activity a
-        where a.pid = ${ref('vcc.run.backend_pid')}
-          and a.backend_start is not distinct from ${ref('vcc.run.backend_start')})`,
-    )
-    .execute();
-  return ended.length;
 }

@@ -1,15 +1,16 @@
-import { once } from 'node:events';
-import { finished } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import type { PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Dataset } from '../core/dataset.ts';
+import { watchRepeats } from '../core/table/duplicate-keys.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Row } from '../core/table/row.ts';
+import { setPipeline } from './pool.ts';
 
 // COPY and temporary tables whose columns come from the catalogue: nothing that table types could check.
 
 /** Up to so many rows are sent as arrays: cheaper than a COPY, which takes round trips of its own. */
-const FEW_ROWS = 500;
+export const FEW_ROWS = 500;
 
 /** The staging table of a dataset; every connection has its own. */
 export function stagingTable(dataset: Dataset): string {
@@ -39,69 +40,98 @@ export async function prepareStaging(client: PoolClient, dataset: Dataset): Prom
   prepared.set(client, known);
 }
 
-/** A row as text for every staged column: line number, values, flags, extra. */
-type Fields = readonly (string | null)[];
-
-function fieldsOf(row: Row, positions: readonly number[]): Fields {
-  return [
-    String(row.lineNo),
-    ...positions.map((position) => row.values[position] ?? null),
-    // Flags are names of columns and faults: letters, underscores and colons, nothing to quote.
-    row.flags === null ? null : `{${row.flags.join(',')}}`,
-    row.extra === null ? null : JSON.stringify(row.extra),
-  ];
+/** What staging has seen of a table's rows. */
+export interface Staged {
+  readonly rows: number;
+  /** Rows with a flag. */
+  readonly flagged: number;
+  /** Keys that may stand more than once: all that do are among them. `many` is too many to tell. */
+  readonly repeats: readonly string[] | 'many';
 }
 
 /**
  * Streams rows into the connection's staging table, within its transaction.
  *
- * @returns how many rows were staged
+ * Memory is bounded by a batch, whatever the number of rows.
  */
 export async function stageRows(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
   batches: AsyncIterable<readonly Row[]>,
-): Promise<number> {
-  const positions = dataset.columns.flatMap((_, index) =>
-    header.positions[index] === -1 ? [] : [index],
-  );
-  const names = [
-    'line_no',
-    ...positions.map((position) => dataset.columns[position]!.name),
-    'flags',
-    'extra',
-  ];
+): Promise<Staged> {
+  const layout = layoutOf(dataset, header);
+  const keyIndex = dataset.columns.findIndex(({ name }) => name === dataset.key);
+  const watch = watchRepeats();
+  let flagged = 0;
+  const look = (rows: readonly Row[]) => {
+    for (const row of rows) {
+      watch.see(row.values[keyIndex]!);
+      if (row.flags !== null) flagged += 1;
+    }
+  };
   const iterator = batches[Symbol.asyncIterator]();
-  const head: Fields[] = [];
+  const head: Row[] = [];
   while (head.length <= FEW_ROWS) {
     const next = await iterator.next();
     if (next.done) {
-      const complete = header.absent.length === 0;
-      await insertFew(client, stagingTable(dataset), { names, complete }, head);
-      return head.length;
+      look(head);
+      await insertFew(client, stagingTable(dataset), layout, head);
+      return { rows: head.length, flagged, repeats: watch.repeats() };
     }
-    for (const row of next.value) head.push(fieldsOf(row, positions));
+    for (const row of next.value) head.push(row);
   }
   async function* lines(): AsyncGenerator<string> {
     try {
-      yield head.map(copyLine).join('');
+      look(head);
+      yield copyLines(head, layout);
       for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-        yield next.value.map((row) => copyLine(fieldsOf(row, positions))).join('');
+        look(next.value);
+        yield copyLines(next.value, layout);
       }
     } finally {
       // A COPY that fails must end the download too.
       await iterator.return?.();
     }
   }
-  return copyMany(client, `${stagingTable(dataset)} (${names.join(', ')})`, lines());
+  const rows = await copyMany(client, stagingTable(dataset), layout, lines());
+  return { rows, flagged, repeats: watch.repeats() };
 }
+
+/** In which order a header's columns are staged: its own, so that its lines need not be taken apart. */
+interface Layout {
+  /** Staged columns: line number, columns of the header, flags, extra. */
+  readonly names: readonly string[];
+  /** For each column of the header that is staged: its index among the dataset's columns. */
+  readonly order: readonly number[];
+  /** Whether a line holds nothing but what is staged. */
+  readonly whole: boolean;
+  /** Whether no column is missing. */
+  readonly complete: boolean;
+}
+
+function layoutOf({ columns }: Dataset, { positions, unknown, absent }: Header): Layout {
+  const order = positions
+    .flatMap((position, index) => (position === -1 ? [] : [{ position, index }]))
+    .sort((a, b) => a.position - b.position)
+    .map(({ index }) => index);
+  return {
+    names: ['line_no', ...order.map((index) => columns[index]!.name), 'flags', 'extra'],
+    order,
+    whole: unknown.length === 0,
+    complete: absent.length === 0,
+  };
+}
+
+// Flags are names of columns and faults: letters, underscores and colons, nothing to quote.
+const flagsAsText = ({ flags }: Row) => (flags === null ? null : `{${flags.join(',')}}`);
+const extraAsText = ({ extra }: Row) => (extra === null ? null : JSON.stringify(extra));
 
 async function insertFew(
   client: PoolClient,
   table: string,
-  { names, complete }: { readonly names: readonly string[]; readonly complete: boolean },
-  rows: readonly Fields[],
+  { names, order, complete }: Layout,
+  rows: readonly Row[],
 ): Promise<void> {
   if (rows.length === 0) return;
   const types = names.map((name) => (name === 'line_no' ? 'bigint' : 'text'));
@@ -110,59 +140,71 @@ async function insertFew(
   );
   await client.query({
     // Headers that lack a column are rare and each makes another statement: those are not kept.
-    ...(complete ? { name: `stage ${table}` } : {}),
+    ...(complete ? { name: `stage ${table} ${order.join(' ')}` } : {}),
     text: `insert into ${table} (${names.join(', ')}) select ${casts.join(', ')}
       from unnest(${types.map((type, index) => `$${index + 1}::${type}[]`).join(', ')})
         as few (${names.join(', ')})`,
-    values: names.map((_, index) => rows.map((row) => row[index])),
+    values: [
+      rows.map(({ lineNo }) => lineNo),
+      ...order.map((index) => rows.map(({ values }) => values[index])),
+      rows.map(flagsAsText),
+      rows.map(extraAsText),
+    ],
   });
 }
 
 async function copyMany(
   client: PoolClient,
-  target: string,
+  table: string,
+  { names }: Layout,
   lines: AsyncIterable<string>,
 ): Promise<number> {
-  const copy = client.query(copyFrom(`copy ${target} from stdin`));
+  // A COPY has the connection to itself; one that fails leaves it so.
+  setPipeline(client, false);
+  // The table's own dialect as far as it goes: an empty field is NULL there too (P6).
+  const copy = client.query(
+    copyFrom(`copy ${table} (${names.join(', ')}) from stdin (delimiter '|', null '')`),
+  );
   const end = finished(copy);
   // Awaited below; a failure before that must not count as unhandled.
   end.catch(() => {});
   try {
-    for await (const text of lines) {
-      if (!copy.write(text)) await Promise.race([once(copy, 'drain'), end]);
-    }
-    copy.end();
+    await pipeline(lines, copy);
   } catch (error) {
-    // Ends the COPY on the server too; its own complaint about that is not the cause.
-    copy.destroy(error as Error);
+    // The COPY has been ended on the server too; its own complaint about that is not the cause.
     await end.catch(() => {});
     throw error;
   }
-  await end;
+  setPipeline(client, true);
   return copy.rowCount;
 }
 
-/** One row in COPY's text format. */
-function copyLine(fields: Fields): string {
-  let line = '';
-  for (let index = 0; index < fields.length; index++) {
-    const field = fields[index];
-    if (index > 0) line += '\t';
-    line += field === null || field === undefined ? '\\N' : escapeCopy(field);
+/** Rows in COPY's text format: a line that needs no escaping is passed on as it came. */
+function copyLines(rows: readonly Row[], { order, whole }: Layout): string {
+  let text = '';
+  for (const row of rows) {
+    const line =
+      whole && row.text && !SPECIAL.test(row.text)
+        ? row.text
+        : order.map((index) => escapeCopy(row.values[index] ?? '')).join('|');
+    const flags = flagsAsText(row) ?? '';
+    const extra = row.extra === null ? '' : escapeCopy(JSON.stringify(row.extra));
+    text += `${row.lineNo}|${line}|${flags}|${extra}\n`;
   }
-  return `${line}\n`;
+  return text;
 }
+
+/** What COPY's text format treats as special within a line, `|` apart. */
+const SPECIAL = /[\\\n\r]/;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '\\': '\\\\',
-  '\t': '\\t',
+  '|': '\\|',
   '\n': '\\n',
   '\r': '\\r',
 };
 
-/** Escapes what COPY's text format treats as special; the literal text `\N` becomes `\\N`. */
-export function escapeCopy(field: string): string {
-  return /[\\\t\n\r]/.test(field)
-    ? field.replace(/[\\\t\n\r]/g, (found) => ESCAPES[found]!)
-    : field;
+/** Escapes what COPY's text format treats as special in a field; the text `\N` becomes `\\N`. */
+function escapeCopy(field: string): string {
+  return /[\\|\n\r]/.test(field) ? field.replace(/[\\|\n\r]/g, (found) => ESCAPES[found]!) : field;
 }

@@ -4,6 +4,9 @@ import type { Interval, IntervalSet } from '../core/interval.ts';
 /** Postgres's clock: the start of the transaction. */
 export const NOW: RawBuilder<Date> = sql<Date>`now()`;
 
+/** Postgres's clock: this moment, also in the midst of a transaction. */
+export const THIS_MOMENT: RawBuilder<Date> = sql<Date>`clock_timestamp()`;
+
 /** A time as a query parameter: epoch milliseconds to ISO 8601, infinities to Postgres's own words. */
 export function toTimestamp(at: number): string {
   if (at === -Infinity) return '-infinity';

@@ -1,18 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { cover } from '../core/coverage.ts';
+import { SECOND } from '../core/china-time.ts';
+import { cover, watermark } from '../core/coverage.ts';
 import type { FeedName } from '../core/dataset.ts';
-import {
-  describeError,
-  type ErrorCode,
-  InterruptedError,
-  type SyncError,
-  toSyncError,
-} from '../core/errors.ts';
+import { type DeepPlan, planDeep } from '../core/deep.ts';
+import { describeError, type ErrorCode, type SyncError, toSyncError } from '../core/errors.ts';
 import { backoff, nextSlot } from '../core/schedule.ts';
 import { longestWindow, reach } from '../core/window.ts';
 import { windowLimit } from '../core/window-limit.ts';
 import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
+import { type ClaimOptions, claimFeed } from './feed-claim.ts';
 import { enter, holdIfWide, reopen } from './gate.ts';
+import { failedRun, isRecorded } from './load.ts';
 import type { Feed, FeedClaim, Trigger } from './ports.ts';
 import {
   type Decisions,
@@ -35,19 +32,15 @@ export type CatchUpOutcome =
   | 'busy'
   /** Someone else has served it meanwhile, or it is paused or disabled. */
   | 'not-due'
-  /** The queue waits as a whole until the platform serves us again. */
+  /** The queue waits as a whole until the platform serves us again, or the database takes work. */
   | 'held'
   | 'unknown';
 
 /** How a feed is caught up. */
-export interface CatchUpOptions {
+export interface CatchUpOptions extends ClaimOptions {
   readonly trigger: Trigger;
   /** Run even if the feed is not due, and stay with it until it is caught up. */
   readonly regardless?: boolean;
-  /** Wait for a feed that another process holds. */
-  readonly wait?: boolean;
-  /** Told once when such a wait begins. */
-  readonly onBusy?: () => void;
   /** Told of each committed window. */
   readonly onWindow?: (outcome: WindowOutcome) => void;
 }
@@ -64,13 +57,39 @@ export async function catchUp(
   options: CatchUpOptions,
   signal: AbortSignal,
 ): Promise<CatchUpOutcome> {
+  if (!options.regardless && !world.databaseGate.mayEnter()) return 'held';
+  try {
+    return await serveFeed(world, name, options, signal);
+  } catch (cause) {
+    throw noteDatabase(world, toSyncError(cause));
+  }
+}
+
+/** What a failure tells of the database: whether it can take work at all. */
+function noteDatabase({ databaseGate }: SyncWorld, error: SyncError): SyncError {
+  const { database, pace } = error.meaning;
+  if (isRecorded(error)) databaseGate.open();
+  else if (database && pace !== 'none') databaseGate.close(error);
+  return error;
+}
+
+/** Takes one turn after another with a feed. */
+async function serveFeed(
+  world: SyncWorld,
+  name: FeedName,
+  options: CatchUpOptions,
+  signal: AbortSignal,
+): Promise<CatchUpOutcome> {
   const feed = await world.feeds.find(name);
   if (!feed) return 'unknown';
   const entry = await enter(world);
   if (entry.way === 'held' && !options.regardless) return 'held';
   const sliceEnd = world.clock() + world.settings.slice;
+  let isOver = false;
   for (;;) {
-    const turn = await takeTurn(world, feed, { ...options, waitsFor: entry.code }, signal);
+    const isProbe = entry.way === 'probe' && !options.regardless && !isOver;
+    const turn = await takeTurn(world, feed, { ...options, isProbe, waitsFor: entry.code }, signal);
+    isOver = true;
     const wentThrough = turn === 'caught-up' || turn === 'loaded';
     if (wentThrough && entry.code !== null) await reopen(world);
     if (turn !== 'loaded') return turn;
@@ -82,6 +101,8 @@ export async function catchUp(
 interface TurnOptions extends CatchUpOptions {
   /** Why the queue waits as a whole: the turn is a probe, whose failure is not the feed's. */
   readonly waitsFor: ErrorCode | null;
+  /** Whether the turn may ask the platform only as the one probe of all feeds. */
+  readonly isProbe: boolean;
 }
 
 /** Claims the feed for one window; `loaded` if there may be more. */
@@ -102,13 +123,19 @@ async function takeTurn(
     if (!work) {
       const finished = finishedRequests(claim.requests, now).map((request) => request.id);
       const left = claim.requests.length > finished.length;
+      const deep = left ? null : deepAfter(world, feed, [], now);
       await claim.settle({
-        nextDueAt: left ? world.clock() : slotAfter(world, feed),
+        nextDueAt: left || deep?.during ? world.clock() : slotAfter(world, feed),
+        noticeDueAt: noticeDue(world),
         finishedRequests: finished,
+        deep,
       });
+      world.databaseGate.open();
       return 'nothing-to-do';
     }
-    const task = { work, trigger: options.trigger, now };
+    // Not before: whoever has no work or finds the feed held must not use the probe up.
+    if (options.isProbe && !(await world.platformState.takeProbe(world.clock()))) return 'held';
+    const task = { work, trigger: triggerOf(feed, options), now };
     const outcome = await syncWindow(
       world,
       claim,
@@ -116,8 +143,12 @@ async function takeTurn(
       decide(world, options.waitsFor !== null),
       signal,
     );
+    world.databaseGate.open();
     const { dataset, orgCode: org } = feed;
-    world.log.info({ dataset, org, run: outcome.runId, ...outcome.receipt }, 'window loaded');
+    const facts = { dataset, org, run: outcome.runId };
+    const { missed, receipt, bytes, ms } = outcome;
+    world.log.info({ ...facts, ...receipt, bytes, ms }, 'window loaded');
+    if (missed > 0) world.log.warn({ ...facts, missed }, 'rows had been missed');
     options.onWindow?.(outcome);
     return outcome.more ? 'loaded' : 'caught-up';
   } catch (cause) {
@@ -127,39 +158,45 @@ async function takeTurn(
   }
 }
 
-/** Milliseconds between tries for a feed that another process holds. */
-const BUSY_PAUSE = 500;
-/** Tries after which a holder without a sign of life is looked for, and ended. */
-const REAP_TRIES = 10;
-
-/** Takes the feed's lock; waits for it where that is asked for. */
-async function claimFeed(
-  world: SyncWorld,
-  feedId: number,
-  { wait, onBusy }: CatchUpOptions,
-  signal: AbortSignal,
-): Promise<FeedClaim | null> {
-  for (let tries = 0; ; tries += 1) {
-    const claim = await world.feeds.claim(feedId, signal);
-    if (claim || !wait) return claim;
-    if (tries === 0) onBusy?.();
-    if (tries % REAP_TRIES === 0) await world.feeds.reap();
-    try {
-      await sleep(BUSY_PAUSE, undefined, { signal });
-    } catch {
-      throw new InterruptedError();
-    }
-  }
-}
-
 function workState({ feed, requests }: FeedClaim, settings: SyncSettings): WorkState {
   const { since, coverage, lastRuns } = feed;
   return { since, coverage, requests, longest: windowLimit(lastRuns, longestWindow(settings)) };
 }
 
+/** The deep re-read of a feed that is caught up, but for requests that can not be had. */
+function deepAfter(
+  { settings }: SyncWorld,
+  feed: Feed,
+  open: readonly OpenRequest[],
+  now: number,
+): DeepPlan | null {
+  const isOpen = open.some(({ kind }) => kind === 'deep');
+  return planDeep({ ...feed, isOpen }, settings.deep, settings.overlap, now);
+}
+
+/** A notice that told of a change which is not covered yet woke what else the schedule would have. */
+function triggerOf(
+  { notifiedAt, coverage }: Feed,
+  { trigger }: Pick<CatchUpOptions, 'trigger'>,
+): Trigger {
+  const isNotified = notifiedAt !== null && notifiedAt > (watermark(coverage) ?? -Infinity);
+  return isNotified && trigger === 'schedule' ? 'push' : trigger;
+}
+
+/**
+ * When a window can hold what a notice told of by now. Never at once: a platform whose notices are
+ * ahead of its own clock must not keep a feed busy.
+ */
+function noticeDue({ clock, settings }: SyncWorld): number {
+  return clock() + Math.max(settings.settle, SECOND);
+}
+
 function slotAfter(world: SyncWorld, feed: Feed): number {
   return nextSlot(feed.id, feed.every ?? world.settings.every, world.clock());
 }
+
+/** Longest pause after a failure that is the database's, in milliseconds. */
+const STEADY_PAUSE = 30_000;
 
 /** When a feed is due next, by what its run has covered or why it failed (design invariant 6). */
 function decide(world: SyncWorld, waiting: boolean): Decisions {
@@ -185,22 +222,31 @@ function decide(world: SyncWorld, waiting: boolean): Decisions {
         requests: open,
         longest: longestWindow(settings),
       };
-      // A request that fails again and again is tried once a slot, it does not keep the feed busy.
-      const fresh = open.filter((request) => request.failures === 0);
+      // A request that fails again and again is tried once a slot, behind what the feed owes every slot:
+      // it does not keep the feed busy, and what is missing by the next slot does not keep it waiting.
+      const ready = open.filter((request) => work.request === null || request.failures === 0);
       // A window that the platform's clock cut short is not continued before time has passed.
       const more =
         covered.to === work.window.to &&
-        nextWork({ ...state, requests: fresh }, settings, now) !== null;
+        nextWork({ ...state, requests: ready }, settings, now) !== null;
+      const busy = more || open.some((request) => request.failures === 0);
+      const deep = busy ? null : deepAfter(world, { ...feed, coverage: state.coverage }, open, now);
       return {
         more,
         since,
-        nextDueAt: more || fresh.length > 0 ? world.clock() : slotAfter(world, feed),
+        nextDueAt: busy || deep?.during ? world.clock() : slotAfter(world, feed),
+        noticeDueAt: noticeDue(world),
         finishedRequests: finished,
+        deep,
       };
     },
     afterFailure(claim, { request }, error) {
       const { pace, wide } = error.meaning;
       if (pace === 'none' || pace === 'hold') return { nextDueAt: null, counts: false };
+      if (pace === 'steady') {
+        const pause = STEADY_PAUSE * (0.5 + world.random() / 2);
+        return { nextDueAt: world.clock() + pause, counts: false };
+      }
       // The platform's trouble, not the feed's: it steps back behind the others, that is all.
       if (waiting && wide) return { nextDueAt: world.clock() + settings.retryBase, counts: false };
       const limits = { base: settings.retryBase, max: settings.retryMax };
@@ -220,10 +266,16 @@ async function reportFailed(
   error: SyncError,
   waitsFor: ErrorCode | null,
 ): Promise<SyncError> {
+  // The database's gate says it, once for all feeds.
+  if (error.meaning.database && !isRecorded(error)) return error;
   if (await holdIfWide(world, error, waitsFor)) return error;
   const { dataset, orgCode: org } = feed;
-  const facts = { dataset, org, code: error.code, error: describeError(error, subjectOf(feed)) };
+  const run = failedRun(error);
+  const told = { code: error.code, error: describeError(error, subjectOf(feed)) };
+  const facts = { dataset, org, ...(run !== undefined && { run }), ...told };
   if (error.meaning.pace === 'none') world.log.info(facts, 'window given back');
-  else world.log.warn(facts, 'window failed');
+  else if (error.meaning.pace !== 'steady' || world.databaseGate.maySay(error)) {
+    world.log.warn(facts, 'window failed');
+  }
   return error;
 }

@@ -5,30 +5,30 @@ import type { SyncWorld } from './sync-window.ts';
 /** Newest runs that are looked at to tell a feed's trouble from the platform's. */
 const RECENT_RUNS = 50;
 
-/** How a turn may begin: freely, as the one probe while the queue waits, or not at all. */
+/** How a turn may begin: freely, as a probe while the queue waits, or not at all. */
 export interface Entry {
+  /** A `probe` still has to be taken, by the one that holds a feed with work. */
   readonly way: 'free' | 'probe' | 'held';
   /** Why the queue waits; null while it does not. */
   readonly code: ErrorCode | null;
 }
 
-/** Asks whether the platform may be asked; while the queue waits, one caller at a time may probe. */
+/** Asks whether the platform may be asked. */
 export async function enter({ platformState, clock }: SyncWorld): Promise<Entry> {
   const { state, code } = await platformState.gate(clock());
-  if (state === 'open') return { way: 'free', code };
-  const mayProbe = state === 'probe' && (await platformState.takeProbe(clock()));
-  return { way: mayProbe ? 'probe' : 'held', code };
+  const ways = { open: 'free', probe: 'probe', closed: 'held' } as const;
+  return { way: ways[state], code };
 }
 
-/** Lets the queue go on: the platform serves us again. */
+/** Lets the queue go on: what it waited for is over. */
 export async function reopen({ platformState, log }: SyncWorld): Promise<void> {
-  if (await platformState.unblock())
-    log.info({}, 'the platform serves us again, the queue goes on');
+  if (await platformState.unblock()) log.info({}, 'a feed went through again, the queue goes on');
 }
 
 /**
- * Makes the queue wait as a whole where a failure is not the feed's own: refused credentials, or a
- * platform that is away for several feeds in a row (P5). Said once, not for every feed.
+ * Makes the queue wait as a whole where a failure is not the feed's own: refused credentials, or what
+ * several feeds meet in a row, a platform that is away (P5) or a database that is full. Said once, not
+ * for every feed.
  *
  * While it waits, a failure of another kind shows that what it waited for is over.
  *

@@ -1,85 +1,22 @@
 import type { Clock } from '../core/clock.ts';
 import type { FeedCoverage } from '../core/coverage.ts';
-import type { Dataset, FeedName } from '../core/dataset.ts';
+import type { FeedName } from '../core/dataset.ts';
+import type { DeepPlan } from '../core/deep.ts';
 import type { ErrorCode, SyncError } from '../core/errors.ts';
+import type { CoverageGain, OwnRequest } from '../core/import.ts';
 import type { Interval } from '../core/interval.ts';
 import type { FinishedRun } from '../core/outage.ts';
 import type { MergeCounts, Receipt } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
-import type { Reject, Row } from '../core/table/row.ts';
+import type { Reject, Row, SeenReject } from '../core/table/row.ts';
 import type { WindowRun } from '../core/window-limit.ts';
 import type { OpenRequest } from '../core/work.ts';
+import type { CompareOptions, Comparison, Differences } from './comparison-ports.ts';
 
-/** What to download: one window of one feed. */
-export interface DownloadRequest {
-  readonly dataset: Dataset;
-  readonly orgCode: string;
-  /** Sent as `areaCode` where an organisation sets it (P7). */
-  readonly areaCode: string | null;
-  /** Sent as `lastTimestamp` and `timestamp`: whole seconds in milliseconds since the epoch (P7). */
-  readonly requested: Interval;
-}
-
-/** An answer that has proved to be a table, whose body is still to be read. */
-export interface Download {
-  /** The message number that was sent (P2). */
-  readonly seq: string;
-  readonly httpStatus: number;
-  /** The answer's `Date` (milliseconds since the epoch), or null without one (P7). */
-  readonly date: number | null;
-  /** Charset named by the content type, in lower case, or null. */
-  readonly charset: string | null;
-  /**
-   * The decoded body (gzip and the like undone), from its first byte; read it once, to its end.
-   *
-   * Throws a `SyncError` when it is cut, stalls, grows too large or the signal aborts.
-   */
-  readonly body: AsyncIterable<Buffer>;
-  /** Bytes of the decoded body read so far. */
-  readonly bytes: number;
-  /** SHA-256 (hex) of the decoded body; call it once the body is read. */
-  sha256(): string;
-}
-
-/** The platform, as far as a sync needs it. */
-export interface Platform {
-  /**
-   * Asks for a window and answers once the body has proved to be a table (P5).
-   *
-   * @throws SyncError classed by P5; a refused token has already been renewed and the call repeated once
-   */
-  download(request: DownloadRequest, signal: AbortSignal): Promise<Download>;
-}
-
-/** The session token as it is shared by all processes (P4). */
-export interface SessionToken {
-  readonly token: string;
-  /** Milliseconds since the epoch. */
-  readonly expiresAt: number;
-}
-
-/** Where the session token is shared between processes (P4). */
-export interface TokenStore {
-  /** The token stored for this app and key, expired or not; null if there is none. */
-  read(appId: string, keyFingerprint: string): Promise<SessionToken | null>;
-  /**
-   * Lets one caller at a time, across all processes, replace the token.
-   *
-   * `renew` gets what is stored now (another process may have just renewed it) and answers what
-   * shall be stored, which may be what it got.
-   */
-  replace(
-    appId: string,
-    keyFingerprint: string,
-    renew: (stored: SessionToken | null) => Promise<SessionToken>,
-  ): Promise<SessionToken>;
-}
-
-/** Spaces requests out across all processes (`VCC_MAX_RPS`). */
-export interface RequestPacer {
-  /** Takes the next free slot and answers how long to wait for it, in milliseconds. */
-  reserve(): Promise<number>;
-}
+export type * from './comparison-ports.ts';
+export type * from './platform-ports.ts';
+export type * from './replay-ports.ts';
+export type * from './sample-ports.ts';
 
 /** A feed as its row stands; times and durations in milliseconds. */
 export interface Feed extends FeedName, FeedCoverage {
@@ -90,12 +27,18 @@ export interface Feed extends FeedName, FeedCoverage {
   /** Interval between synchronisations; null: the service's own. */
   readonly every: number | null;
   readonly nextDueAt: number;
+  /** When its recent past is read again next; null before that is planned. */
+  readonly nextDeepAt: number | null;
+  /** Platform's time of its last notice that something has changed; null without one. */
+  readonly notifiedAt: number | null;
   readonly consecutiveFailures: number;
   readonly lastErrorCode: ErrorCode | null;
 }
 
 /** A feed under its lock, with what its next window is chosen by. */
 export interface ClaimedFeed extends Feed {
+  /** Time of the newest full extract by which what it lacked was marked absent (milliseconds); null without one. */
+  readonly extractAt: number | null;
   /** Its last finished runs, newest first. */
   readonly lastRuns: readonly WindowRun[];
 }
@@ -107,8 +50,11 @@ export type Trigger = 'schedule' | 'request' | 'import' | 'push' | 'cli';
 export interface RunStart {
   readonly trigger: Trigger;
   readonly requestId: number | null;
+  /** An import's or replay's own request, written down along with the run; it ends with it. */
+  readonly own?: OwnRequest;
   readonly window: Interval;
-  readonly requested: Interval;
+  /** What the platform is asked for; null if it is not. */
+  readonly requested: Interval | null;
 }
 
 /** What is known of a run's download. */
@@ -142,43 +88,89 @@ export interface Merged {
 /** What follows a turn with a feed. */
 export interface NextTurn {
   readonly nextDueAt: number;
+  /** When it is due instead, if a notice tells of a change that is not covered then. */
+  readonly noticeDueAt: number;
   /** Requests of which nothing remains. */
   readonly finishedRequests: readonly number[];
+  /** What of the recent past is read again, and when next; null if nothing changes. */
+  readonly deep: DeepPlan | null;
 }
 
-/** What is committed together with a window's rows. */
-export interface WindowCommit extends NextTurn {
-  /** What is covered now; its end is never past the platform's clock less the settle time. */
+/** What every run commits together with its rows. */
+export interface RunCommit {
+  /** Its end is never past the platform's clock less the settle time. */
   readonly window: Interval;
-  /** Where the feed's promise begins, if nothing has set it by then. */
-  readonly since: number;
   readonly receipt: Receipt;
   readonly facts: DownloadFacts;
   readonly rejects: readonly Reject[];
+  /** Refused lines that came before too. */
+  readonly seen: readonly SeenReject[];
+}
+
+/** What is committed together with a window's rows; the window is covered now. */
+export interface WindowCommit extends RunCommit, NextTurn {
+  /** Where the feed's promise begins, if nothing has set it by then. */
+  readonly since: number;
+  /** Rows that had been missed, if that is what the run was to find out. */
+  readonly missed: number;
+}
+
+/** What is committed together with rows got by other means; schedule and failures stay as they are. */
+export interface ImportCommit extends RunCommit, CoverageGain {
+  /** Refused lines, by id, that went in after all. */
+  readonly resolved: readonly number[];
+  /** What the run has repaired, as it was found; null if nothing was compared. */
+  readonly comparison: Comparison | null;
+}
+
+/** A window's rows beside the tables: one transaction on one connection. */
+export interface FeedStaging {
+  /** The feed as it stands. */
+  readonly feed: ClaimedFeed;
+  /** Postgres's clock at the beginning. */
+  readonly databaseNow: number;
+  /** Takes the rows into the connection's staging table; duplicates are taken out. */
+  stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void>;
+  /** Counts what a merge of the staged rows would do, without doing it. */
+  classify(options: MergeOptions): Promise<Merged>;
+  /** Tells how the staged rows and the table differ, without doing anything about it. */
+  compare(options: CompareOptions): Promise<Differences>;
+  /** Which of these keys of the feed's organisation are among the staged rows. */
+  staged(keys: readonly string[]): Promise<ReadonlySet<string>>;
+  /** Gives it up without a trace of the transaction; harmless after a commit. */
+  release(): Promise<void>;
+}
+
+/** How far a table has come. */
+export interface TableProgress {
+  /** Bytes of the decoded table so far. */
+  readonly bytes: number;
+  readonly lines: number;
+  /** Bytes of all of it; null if that is not known beforehand. */
+  readonly length: number | null;
 }
 
 /** A feed held by its lock: one transaction on one connection, for one window (design invariant 5). */
-export interface FeedClaim {
-  /** The feed as it stands under the lock. */
-  readonly feed: ClaimedFeed;
+export interface FeedClaim extends FeedStaging {
   /** Its open requests, oldest first. */
   readonly requests: readonly OpenRequest[];
-  /** Postgres's clock when the lock was taken. */
-  readonly databaseNow: number;
   /** Records the run as `running`, visible to all at once; answers its id. */
   start(run: RunStart): Promise<number>;
-  /** Takes the rows into the connection's staging table. */
-  stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void>;
-  /** Counts what a merge of the staged rows would do, without doing it; duplicates are taken out. */
-  classify(options: MergeOptions): Promise<Merged>;
-  /** Merges what `classify` has counted. */
-  merge(options: MergeOptions): Promise<void>;
+  /** Takes note of how far the run's table has come: its next sign of life tells it. */
+  note(far: TableProgress): void;
+  /** Merges the staged rows and counts the same as `classify`. */
+  merge(options: MergeOptions): Promise<Merged>;
+  /**
+   * Marks the feed's rows that the staged ones, a full extract of that time, lack as absent since then;
+   * rows that are newer stay. Answers how many there were.
+   */
+  markAbsent(asOf: number): Promise<number>;
   /** Commits rows, rejects, receipt, coverage and the next due time together. */
   commit(commit: WindowCommit): Promise<void>;
+  /** Commits rows got by other means, rejects, receipt and what they cover together. */
+  commitImport(commit: ImportCommit): Promise<void>;
   /** Commits that there is nothing to load now. */
   settle(next: NextTurn): Promise<void>;
-  /** Gives the feed up without a trace of the transaction; harmless after a commit. */
-  release(): Promise<void>;
 }
 
 /** A failed run, recorded apart from its own transaction. */
@@ -190,6 +182,10 @@ export interface RunFailure {
   readonly lines: number;
   readonly rejected: number;
   readonly rejects: readonly Reject[];
+  /** Refused lines that came before too. */
+  readonly seen: readonly SeenReject[];
+  /** Header line of the table; null if it is the document's own, or was not read. */
+  readonly header: string | null;
   /** When the feed is tried again; null leaves feed and schedule as they are. */
   readonly nextDueAt: number | null;
   /** Whether the failure is the feed's own and counts against it. */
@@ -207,9 +203,21 @@ export interface FeedStore {
   /**
    * Takes a feed's lock; null if another holds it.
    *
-   * @throws SyncError `DATABASE_BUSY`, or `INTERRUPTED` when the signal aborts
+   * @throws SyncError `DATABASE_…`, or `INTERRUPTED` when the signal aborts
    */
   claim(feedId: number, signal: AbortSignal): Promise<FeedClaim | null>;
+  /**
+   * Opens a feed to look at what a window would do, which runs neither wait for nor see: it can write
+   * to nothing but its staging table. `busy` while another looks at the same feed; `full`
+   * while as many look at feeds as this process lets.
+   *
+   * @throws SyncError `DATABASE_…`, or `INTERRUPTED` when the signal aborts
+   */
+  preview(feedId: number, signal: AbortSignal): Promise<FeedStaging | 'busy' | 'full'>;
+  /** The last runs of feeds by which their windows are laid out, newest first. */
+  lastRuns(feedIds: readonly number[]): Promise<ReadonlyMap<number, readonly WindowRun[]>>;
+  /** Which of these refused lines, by hash, the feed has had before; their text is still kept. */
+  knownRejects(feedId: number, hashes: readonly string[]): Promise<ReadonlySet<string>>;
   /** Closes a run as `failed` or `interrupted` and backs its feed off. */
   recordFailure(failure: RunFailure): Promise<void>;
   /** The newest finished runs of all feeds, newest first. */
@@ -222,27 +230,28 @@ export interface FeedStore {
   reap(): Promise<number>;
 }
 
-/** Whether the platform may be asked: after a refusal of all, one caller at a time may `probe`. */
-export interface Gate {
-  readonly state: 'open' | 'probe' | 'closed';
-  /** Why the queue waits; null while it does not. */
-  readonly code: ErrorCode | null;
-}
+/** Which runs: those that changed nothing, or all others that have ended. */
+export type RunKind = 'unchanged' | 'others';
 
-/** What all processes know of the platform together. */
-export interface PlatformState {
-  /** Whether the queue may go on, waits, or may be probed now. */
-  gate(now: number): Promise<Gate>;
-  /** Claims the probe that is due; true for one caller, then for none for a while. */
-  takeProbe(now: number): Promise<boolean>;
-  /** Makes the whole queue wait; answers true to the one who closed it first. */
-  block(error: SyncError, now: number): Promise<boolean>;
-  /** Lets the queue go on; answers true if it had been waiting. */
-  unblock(): Promise<boolean>;
-  /** Platform's clock less ours in milliseconds, as last seen; 0 before the first answer. */
-  clockSkew(): Promise<number>;
-  /** Notes the platform's clock less ours, in milliseconds. */
-  noteClockSkew(skew: number): Promise<void>;
+/**
+ * Takes out of the ledgers what is over its time, a small batch at a call; ages are in milliseconds,
+ * by the database's clock, which has also written the times.
+ */
+export interface Keeping {
+  /**
+   * Removes ended runs that are older than that; answers how many.
+   *
+   * A feed's newest run and the runs of open requests stay, however old.
+   */
+  thinRuns(kind: RunKind, age: number, limit: number): Promise<number>;
+  /** Removes deep re-reads that ended longer ago and whose runs have gone; answers how many. */
+  thinDeepRequests(age: number, limit: number): Promise<number>;
+  /** Forgets notices that came longer ago; answers how many. */
+  forgetNotices(age: number, limit: number): Promise<number>;
+  /** Removes comparisons that began longer ago, with their findings; answers how many. */
+  thinComparisons(age: number, limit: number): Promise<number>;
+  /** Removes the text of refused lines that were last seen longer ago; answers of how many. */
+  purgeLines(age: number, limit: number): Promise<number>;
 }
 
 /** What every use case may rely on. */

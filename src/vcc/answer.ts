@@ -40,11 +40,23 @@ export type Verdict =
 const LONGEST_WAIT = DAY;
 
 /**
- * Classes an answer that is no table (P5).
+ * Classes an answer that is no table, where a table was asked for (P5).
  *
  * The platform's own result code wins over the HTTP status, but for 401, which always means the token.
  */
-export function judge(facts: Facts, { successCodes, tokenCodes }: ResultCodes): Verdict {
+export function judge(facts: Facts, codes: ResultCodes): Verdict {
+  const verdict = judgeResult(facts, codes);
+  if (verdict) return verdict;
+  const { result, retryAfter } = facts;
+  const what = result ? `success (${result.text}) in place of a table` : describeBody(facts);
+  return { kind: 'failed', error: new RetryableError('NOT_A_TABLE', what, { retryAfter }) };
+}
+
+/** Classes an answer by its result code and HTTP status; null if neither speaks of a failure (P5). */
+export function judgeResult(
+  facts: Facts,
+  { successCodes, tokenCodes }: ResultCodes,
+): Verdict | null {
   const { result, status, retryAfter } = facts;
   if (status === 401 || (result && tokenCodes.includes(result.code))) {
     return { kind: 'token', text: result?.text ?? `HTTP ${status}`, retryAfter };
@@ -54,9 +66,7 @@ export function judge(facts: Facts, { successCodes, tokenCodes }: ResultCodes): 
     return failed(new RetryableError('PLATFORM_ERROR', result.text, { retryAfter }));
   }
   const byStatus = statusError(status, retryAfter);
-  if (byStatus) return failed(byStatus);
-  const what = result ? `success (${result.text}) in place of a table` : describeBody(facts);
-  return failed(new RetryableError('NOT_A_TABLE', what, { retryAfter }));
+  return byStatus && failed(byStatus);
 }
 
 /** The failure that an HTTP status stands for, or null for success (P5). */
@@ -79,22 +89,44 @@ export function describeBody({ bytes, atLeast, contentType, sha256 }: Facts): st
   return `${length} of ${contentType ?? 'no content type that can be read'}, ${hash}`;
 }
 
+/** A JSON object or array, with the text that it was read from. */
+export interface JsonText {
+  readonly text: string;
+  readonly value: unknown;
+}
+
 /**
- * Reads a body as a JSON object; null if it is anything else.
+ * Reads a body as a JSON object or array; null if it is anything else.
  *
  * Bytes that are not UTF-8 are taken for GB18030, unless one of them is forced (P6).
  */
+export function readJson(
+  body: Uint8Array,
+  charset: 'auto' | 'utf-8' | 'gb18030' = 'auto',
+): JsonText | null {
+  const text = decodeText(body, charset).replace(/^\ufeff/, '');
+  if (!/^\s*[{[]/.test(text)) return null;
+  try {
+    return { text, value: JSON.parse(text) };
+  } catch {
+    return null;
+  }
+}
+
+/** Reads a body as a JSON object; null if it is anything else. See `readJson`. */
 export function readObject(
   body: Uint8Array,
   charset: 'auto' | 'utf-8' | 'gb18030' = 'auto',
 ): { readonly text: string; readonly fields: Readonly<Record<string, unknown>> } | null {
-  const text = decodeText(body, charset).replace(/^\ufeff/, '');
-  if (!/^\s*\{/.test(text)) return null;
-  try {
-    return { text, fields: JSON.parse(text) };
-  } catch {
-    return null;
-  }
+  return objectOf(readJson(body, charset));
+}
+
+/** A JSON text as an object with its fields; null for an array, or nothing. */
+export function objectOf(
+  json: JsonText | null,
+): { readonly text: string; readonly fields: Readonly<Record<string, unknown>> } | null {
+  if (json === null || Array.isArray(json.value)) return null;
+  return { text: json.text, fields: json.value as Readonly<Record<string, unknown>> };
 }
 
 /** The result that a JSON object states; null without a `resultCode` (P5). */
@@ -118,8 +150,26 @@ export function readResult(
 export function readRetryAfter(value: string | null, now: number): number | undefined {
   const text = value?.trim() ?? '';
   if (/^\d+$/.test(text)) return Math.min(Number(text) * SECOND, LONGEST_WAIT);
-  const at = /^[A-Za-z]{3,9},? /.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(at) ? undefined : Math.min(Math.max(at - now, 0), LONGEST_WAIT);
+  const at = readHttpDate(text);
+  return at === null ? undefined : Math.min(Math.max(at - now, 0), LONGEST_WAIT);
+}
+
+const HTTP_DATE =
+  /^[a-z]{3,9},? \d{1,2}[ -][a-z]{3}[ -](?:19|20)?\d{2} \d{2}:\d{2}:\d{2} (?:GMT|UTC)$/i;
+const EARLIEST_DATE = Date.UTC(1970, 0);
+const LATEST_DATE = Date.UTC(2100, 0);
+
+/**
+ * Reads an HTTP date as milliseconds since the epoch; null if it is none, or of another century.
+ *
+ * `Date.parse` alone would make a time of any text with a number in it, and coverage trusts it (P7).
+ *
+ * @example readHttpDate('Sun, 01 Nov 2026 00:00:00 GMT') // 1793491200000
+ */
+export function readHttpDate(value: string | null): number | null {
+  const text = value?.trim() ?? '';
+  const at = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  return at >= EARLIEST_DATE && at < LATEST_DATE ? at : null;
 }
 
 /** The media type of a content type, in lower case; null if absent or no media type at all. */

@@ -36,6 +36,17 @@ export function isFramed(reply: Pick<Reply, 'status' | 'header'>): boolean {
   return chunked || reply.header('content-length') !== null;
 }
 
+/** Length of an answer's decoded body; null where it comes compressed, or does not say. */
+export function announcedLength({ header }: Pick<Reply, 'header'>): number | null {
+  const text = header('content-length') ?? '';
+  const isPlain = encodingOf(header) === 'identity' && /^\d{1,15}$/.test(text);
+  return isPlain ? Number(text) : null;
+}
+
+function encodingOf(header: Reply['header']): string {
+  return (header('content-encoding') ?? '').trim().toLowerCase() || 'identity';
+}
+
 /**
  * Reads an answer's body, undoing gzip, deflate and br (P6).
  *
@@ -106,8 +117,8 @@ function readingError(error: unknown, bytes: number, { idleTimeout }: BodyLimits
 }
 
 async function decode({ body, header }: Reply): Promise<Readable> {
-  const encoding = (header('content-encoding') ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return body;
+  const encoding = encodingOf(header);
+  if (encoding === 'identity') return body;
   const decoder = await decoderFor(encoding, body);
   if (decoder === null) {
     throw new RetryableError(
@@ -131,8 +142,18 @@ async function decoderFor(encoding: string, body: Readable): Promise<Transform |
     : createInflateRaw(options);
 }
 
+/** The first byte of a body, which stays in it; null if it is empty. */
 async function peekByte(body: Readable): Promise<number | null> {
-  if (!body.readableEnded && body.readableLength === 0) await once(body, 'readable');
+  const seen = new AbortController();
+  const wait = (event: string) => once(body, event, { signal: seen.signal });
+  try {
+    if (body.readableLength === 0 && !body.readableEnded && !body.destroyed) {
+      // A body that is empty from the start ends without ever being readable.
+      await Promise.race([wait('readable'), wait('end'), wait('close')]);
+    }
+  } finally {
+    seen.abort();
+  }
   const chunk: Buffer | null = body.read();
   if (chunk === null) return null;
   body.unshift(chunk);

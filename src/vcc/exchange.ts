@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { InterruptedError } from '../core/errors.ts';
 import type { RequestPacer } from '../sync/ports.ts';
-import type { ResultCodes } from './answer.ts';
+import { type ResultCodes, readHttpDate } from './answer.ts';
 import type { SignGuard } from './answer-sign.ts';
 import { type BodyLimits, type BodyReader, openBody } from './body.ts';
 import { type Measured, measure, type SniffOptions } from './download.ts';
@@ -81,19 +81,24 @@ export async function send(
   if (pacer) await waitForSlot(pacer, signal);
   const call = write();
   counters.requests += 1;
-  const reply = await transport.get(call.path, total, signal);
-  const date = Date.parse(reply.header('date') ?? '');
-  if (!Number.isNaN(date)) onDate?.(date);
+  const reply = await transport.send(call, total, signal);
+  const date = readHttpDate(reply.header('date'));
+  if (date !== null) onDate?.(date);
   return { call, reply, reader: openBody(reply, settings) };
 }
 
-/** Reads what an answer is that is no table; `head` is what was read of it already (P5). */
+/**
+ * Reads what an answer is that is no table; `head` is what was read of it already (P5).
+ *
+ * @param most bytes that are read of it at most, about
+ */
 export function describe(
   { settings: { charset }, clock }: Context,
   { call, reply, reader }: Exchange,
   head: readonly Buffer[],
+  most?: number,
 ): Promise<Measured> {
-  return measure(reply, reader, head, { clock, charset, secrets: call.secrets });
+  return measure(reply, reader, head, { clock, charset, secrets: call.secrets, most });
 }
 
 /** Waits for the next free slot of all processes. */

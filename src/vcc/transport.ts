@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Agent } from 'undici';
-import { InterruptedError, RetryableError, type SyncError } from '../core/errors.ts';
+import { InterruptedError, RetryableError, SyncError } from '../core/errors.ts';
+import type { Call, PostBody } from './request.ts';
 
 /** The limits of a connection, in milliseconds. */
 export interface TransportSettings {
@@ -32,13 +33,13 @@ export interface Deadline {
 /** Sends requests and hands back answers, nothing more. */
 export interface Transport {
   /**
-   * Sends one GET; redirects are not followed.
+   * Sends one GET, or a POST where there is a body; redirects are not followed.
    *
    * @param total the longest time for the whole exchange, in milliseconds
    * @throws RetryableError SOURCE_UNAVAILABLE, or DOWNLOAD_TIMEOUT without an answer in time
    * @throws InterruptedError if the signal aborts
    */
-  get(path: string, total: number, signal: AbortSignal): Promise<Reply>;
+  send(call: Pick<Call, 'path' | 'body'>, total: number, signal: AbortSignal): Promise<Reply>;
   /** Aborts when the transport closes. */
   readonly closing: AbortSignal;
   /** Cuts all connections; exchanges under way end with `InterruptedError`. */
@@ -59,15 +60,19 @@ export function createTransport(settings: TransportSettings): Transport {
   });
   return {
     closing: closing.signal,
-    async get(path, total, signal) {
+    async send({ path, body: posted }, total, signal) {
       const deadline = startDeadline([signal, closing.signal], total);
       try {
-        const headers = { accept: '*/*', 'accept-encoding': 'gzip, deflate, br' };
-        const options = { origin, path, method: 'GET', headers, signal: deadline.signal } as const;
-        const { statusCode, headers: received, body } = await agent.request(options);
+        const { statusCode, headers, body } = await agent.request({
+          origin,
+          path,
+          ...(posted ? { method: 'POST', body: posted.open() } : { method: 'GET' }),
+          headers: { ...ACCEPTED, ...(posted && bodyHeaders(posted)) },
+          signal: deadline.signal,
+        });
         // Whoever destroys the body later must not bring the process down.
         body.on('error', () => {});
-        return { status: statusCode, header: headerReader(received), body, deadline };
+        return { status: statusCode, header: headerReader(headers), body, deadline };
       } catch (error) {
         deadline.clear();
         throw sendingError(error, deadline.signal, settings);
@@ -78,6 +83,12 @@ export function createTransport(settings: TransportSettings): Transport {
       await agent.destroy();
     },
   };
+}
+
+const ACCEPTED = { accept: '*/*', 'accept-encoding': 'gzip, deflate, br' };
+
+function bodyHeaders({ contentType, length }: PostBody): Record<string, string> {
+  return { 'content-type': contentType, 'content-length': String(length) };
 }
 
 /** Starts the time of one exchange; `total` in milliseconds. */
@@ -120,6 +131,8 @@ const TLS = /CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO|EPROTO/;
 function sendingError(error: unknown, signal: AbortSignal, limits: TransportSettings): SyncError {
   const ended = endedBy(signal);
   if (ended) return ended;
+  // Of what is sent: a file that changed meanwhile.
+  if (error instanceof SyncError) return error;
   const code = systemCode(error);
   if (code === 'UND_ERR_HEADERS_TIMEOUT') {
     return new RetryableError('DOWNLOAD_TIMEOUT', `no answer within ${limits.idleTimeout} ms`);

@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkSessions } from '../../src/cli/doctor-database.ts';
@@ -11,8 +10,7 @@ import { DAY, HOUR, MINUTE } from '../../src/core/china-time.ts';
 import { reach } from '../../src/core/window.ts';
 import { openPool } from '../../src/store/pool.ts';
 import { createDatabase, useDatabase } from '../support/database.ts';
-
-const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
+import { outputOf, spawnCommand } from '../support/service-process.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -24,24 +22,13 @@ interface Result {
 
 const database = useDatabase();
 
-function start(args: readonly string[], env: Environment): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-    cwd: CHECKOUT,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
 /** Runs a command with the file's database, or with just the variables given. */
 async function vccSync(args: string, env?: Environment): Promise<Result> {
-  const child = start(args.split(' ').filter(Boolean), env ?? { DATABASE_URL: database.url });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [stdout, stderr, code] = await Promise.all([
-    text(child.stdout!),
-    text(child.stderr!),
-    ended,
-  ]);
-  return { code, stdout, stderr };
+  const child = spawnCommand(
+    args.split(' ').filter(Boolean),
+    env ?? { DATABASE_URL: database.url },
+  );
+  return outputOf(child);
 }
 
 /** Runs a command that must succeed, and answers its JSON. */
@@ -121,7 +108,7 @@ describe('usage', () => {
     const { code, stdout, stderr } = await vccSync('status', { DATABASE_URL });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
-      /^DATABASE_BUSY: the database vcc at 127\.0\.0\.1:1 can not be reached.*\n$/,
+      /^DATABASE_AWAY: the database vcc at 127\.0\.0\.1:1 can not be reached.*\n$/,
     );
     expect(stderr).not.toContain('hidden');
   });
@@ -134,7 +121,9 @@ describe('usage', () => {
         from generate_series(1, 2000)`,
       [feedId],
     );
-    const child = start('runs --json --limit 2000'.split(' '), { DATABASE_URL: database.url });
+    const child = spawnCommand('runs --json --limit 2000'.split(' '), {
+      DATABASE_URL: database.url,
+    });
     const stderr = text(child.stderr!);
     child.stdout!.once('data', () => child.stdout!.destroy());
     const code = await new Promise((resolve) => child.once('close', resolve));
@@ -166,7 +155,7 @@ describe('ports and organisations', () => {
 
   test('the simulator refuses a port that is none and codes that are none, with exit 2', async () => {
     const refuse = async (...args: string[]) => {
-      const child = start(['simulate', ...args], {});
+      const child = spawnCommand(['simulate', ...args], {});
       const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
       return { code, stderr };
     };
@@ -178,6 +167,42 @@ describe('ports and organisations', () => {
     expect([port.code, orgs.code, twice.code]).toEqual([2, 2, 2]);
     expect(port.stderr).toMatch(/expected a port from 0 to 65535/);
     for (const { stderr } of [orgs, twice]) expect(stderr).toMatch(/letters, digits, - or _/);
+  });
+
+  test('the simulator behaves as its flags say, and prints the settings that reach it', async () => {
+    const flags =
+      '--port 0 --subscribers 10 --orgs WJ0105 --require-sign --sign-secret base --seq-code 1001 --answer-sign right ' +
+      '--bounds exclusive --ignores timestamp --token-lifetime 10s --expire-time words --keep-old-tokens --no-date --date-skew -90s --latency 1ms';
+    const child = spawnCommand(['simulate', ...flags.split(' ')], {});
+    onTestFinished(() => void child.kill());
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout! })) {
+      lines.push(line);
+      if (line === 'VCC_SIGN_SECRET=base') break;
+    }
+    const printed = Object.fromEntries(lines.map((line) => line.split('=')));
+    expect(printed).toMatchObject({
+      VCC_BASE_URL: expect.stringMatching(/^http:/),
+      VCC_SEQ_CODE: '1001',
+      VCC_SIGN_REQUESTS: 'true',
+    });
+    const called = await vccSync('call /heading/3011 a=1 --interface 3011', {
+      ...printed,
+      DATABASE_URL: database.url,
+      VCC_RESPONSE_SIGN: 'require',
+    });
+    expect(called).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(called.stdout)).toMatchObject({ parameters: { a: '1' } });
+    const answer = await fetch(`${printed.VCC_BASE_URL}/heading/3011`);
+    expect(answer.headers.get('date')).toBeNull();
+  });
+
+  test('the simulator refuses flags that are none', async () => {
+    for (const flags of ['--bounds x', '--token-lifetime 0s', '--latency 2d', '--reading x']) {
+      const { code, stderr } = await vccSync(`simulate ${flags}`);
+      expect([flags, code]).toEqual([flags, 2]);
+      expect(stderr).toMatch(/Allowed choices are|expected a duration/);
+    }
   });
 
   test('help says what the roles and organisations are by default', async () => {
@@ -201,9 +226,11 @@ describe('migrate', () => {
       /^SCHEMA_MISSING: .*run vcc-sync migrate of the newest release in use\n$/,
     );
 
-    const first = await vccSync('migrate', env);
+    const first = await vccSync('migrate', { ...env, SYNC_EVERY: '1h', SYNC_SETTLE: '2m' });
     expect(first).toMatchObject({ code: 0, stderr: '' });
     expect(first.stdout).toMatch(/^applied 0001_tables$/m);
+    const { rows } = await pool.query('select every::text, settle::text from vcc.service_setting');
+    expect(rows).toEqual([{ every: '01:00:00', settle: '00:02:00' }]);
     expect(await vccSync('migrate', env)).toMatchObject({
       code: 0,
       stdout: 'the schema is up to date\n',
@@ -319,6 +346,15 @@ describe('resync', () => {
     ]);
   });
 
+  test('records several organisations in one go, each line with its own', async () => {
+    await seedOrg('BOTH1', ['meters']);
+    await seedOrg('BOTH2', ['meters']);
+    const times = `--from ${iso(Date.now() - 2 * DAY)} --to ${iso(Date.now() - DAY)}`;
+    const { code, stdout } = await vccSync(`resync --org BOTH2,BOTH1 --dataset meters ${times}`);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^request \d+: meters BOTH2, .*\nrequest \d+: meters BOTH1, .*\n$/);
+  });
+
   test('what can not be had is refused with exit 2, and nothing is recorded', async () => {
     await seedOrg('SYNC2', ['meters']);
     const now = Date.now();
@@ -356,9 +392,10 @@ describe('the ledgers', () => {
     const expired = iso(reach(now) - 2 * DAY);
     await database.pool.query(
       `update vcc.feed set since = $2, consecutive_failures = 2, last_error_code = 'NOT_A_TABLE',
-          last_error = '512 bytes of text/html', coverage = tstzmultirange(tstzrange($3, $4), tstzrange($5, $6))
+          last_error = '512 bytes of text/html', coverage = tstzmultirange(tstzrange($3, $4), tstzrange($5, $6)),
+          missed = 1234, next_deep_at = $7
         where id = $1`,
-      [feedId, expired, iso(reach(now)), hour(10), hour(9), iso(now - MINUTE)],
+      [feedId, expired, iso(reach(now)), hour(10), hour(9), iso(now - MINUTE), iso(now + DAY)],
     );
     await database.pool.query(
       `insert into vcc.run (feed_id, org_code, dataset, trigger, window_from, window_to, status, finished_at,
@@ -391,6 +428,8 @@ describe('the ledgers', () => {
         open_gaps: [{ ...open, recoverable_until: expect.any(String) }],
         expired_gaps: [{ from: expired, to: iso(reach(now)), recoverable_until: null }],
         last_run: { status: 'done', inserted: 3, updated: 2, unchanged: 1, stale: 0 },
+        missed: 1234,
+        next_deep_at: iso(now + DAY),
         consecutive_failures: 2,
         last_error_code: 'NOT_A_TABLE',
         blocked_since: expect.any(String),
@@ -404,9 +443,9 @@ describe('the ledgers', () => {
     expect(first).toMatch(
       /^The queue of app app waits as a whole since .*\(5m.*\).*CREDENTIALS: getToken was refused$/,
     );
-    expect(head).toMatch(/^ORG +DATASET +STATE +COMPLETE THROUGH/);
+    expect(head).toMatch(/^ORG +DATASET +STATE +COMPLETE THROUGH .* EXPIRED GAPS +MISSED +HOLDS/);
     expect(line).toMatch(
-      /^STAT1 +meters +failing .* 1h +2d +changes since .* 3\/2\/1\/0 +2 +NOT_A_TABLE/,
+      /^STAT1 +meters +failing .* 1h +2d +1,234 +changes since .* 3\/2\/1\/0 +2 +NOT_A_TABLE/,
     );
   });
 
@@ -424,6 +463,7 @@ describe('the ledgers', () => {
       [held, begun, iso(now)],
     );
     const { stdout } = await vccSync('status --org HOLD1');
+    expect(stdout).not.toContain('MISSED');
     const [, first, second] = stdout.split('\n');
     expect(first).toMatch(/^HOLD1 +addresses +new /);
     expect(first).not.toContain('changes since');
@@ -487,9 +527,9 @@ describe('the ledgers', () => {
   test('rejects are shown without the personal data in them', async () => {
     const [feedId] = await seedOrg('REJ1', ['subscribers']);
     await database.pool.query(
-      `insert into vcc.reject (feed_id, run_id, line_no, reason, row_key, line_hash, line, resolved_at)
-        values ($1, 7, 12, 'field_count', null, 'a1', '20001|张三丰|A|13812345678', null),
-          ($1, 7, 13, 'superseded', '20002', 'a2', '20002|李四|A|13887654321', now())`,
+      `insert into vcc.reject (feed_id, run_id, line_no, reason, row_key, line_hash, line, window_to, resolved_at)
+        values ($1, 7, 12, 'field_count', null, 'a1', '20001|张三丰|A|13812345678', now(), null),
+          ($1, 7, 13, 'superseded', '20002', 'a2', '20002|李四|A|13887654321', now(), now())`,
       [feedId],
     );
     const [open, all, people] = await Promise.all([

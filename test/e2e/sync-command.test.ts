@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
 import { DATASET_NAMES, type DatasetName } from '../../src/core/dataset.ts';
 import { eventually } from '../support/eventually.ts';
-import { spawnCommand } from '../support/service-process.ts';
+import { outputOf, spawnCommand } from '../support/service-process.ts';
 import { APP_ID, BASE_KEY, type Harness, openHarness } from '../support/sync-harness.ts';
 
 /** First half of the advisory lock of a feed. */
@@ -39,13 +39,7 @@ function start(args: string, over: Record<string, string> = {}) {
 
 async function sync(args = '', over: Record<string, string> = {}) {
   const child = start(args, over);
-  const ended = once(child, 'close') as Promise<[number | null]>;
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout!),
-    text(child.stderr!),
-    ended,
-  ]);
-  return { code, stdout, stderr };
+  return outputOf(child);
 }
 
 /** Covers all time from yesterday until tomorrow: nothing is missing while a test runs. */
@@ -177,7 +171,7 @@ describe('a feed that another process is loading', () => {
         stderr += chunk;
       });
       const ended = once(child, 'close');
-      await eventually(() => expect(stderr).not.toBe(''), { within: 20_000 });
+      await eventually(() => expect(stderr).not.toBe(''));
       await giveBack();
       const [code] = await ended;
       expect(stderr).toBe('meters WJ0105: another process is loading it; waiting\n');
@@ -254,7 +248,7 @@ test('SIGINT ends it at once: the run is interrupted, and no stack is shown', as
   const child = start('', { SYNC_CONCURRENCY: '2' });
   const output = Promise.all([text(child.stdout!), text(child.stderr!)]);
   const ended = once(child, 'close');
-  await eventually(() => expect(hangs).toBe(2), { within: 20_000 });
+  await eventually(() => expect(hangs).toBe(2));
   const signalled = Date.now();
   child.kill('SIGINT');
   const [code] = await ended;

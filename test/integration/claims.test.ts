@@ -136,6 +136,8 @@ describe('a feed', () => {
       lines: 1,
       rejected: 1,
       rejects: [{ lineNo: 2, reason: 'no_key', rowKey: null, hash: 'h', line: '|' }],
+      seen: [],
+      header: null,
       nextDueAt: FROM,
       counts: true,
       knownRequests: [],
@@ -185,8 +187,12 @@ describe('a feed', () => {
       receipt: EMPTY_RECEIPT,
       facts: { seq: null, httpStatus: 200, bytes: 0, sha256: null, clockSkew: null },
       rejects: [],
+      seen: [],
       nextDueAt: RUN.window.to,
+      noticeDueAt: RUN.window.to,
       finishedRequests: [],
+      deep: null,
+      missed: 0,
     });
     const [feed] = await h.current.query('select since from vcc.feed where id = $1', [feedId]);
     expect(feed).toEqual({ since: given });
@@ -235,6 +241,18 @@ describe('a run whose process died', () => {
     expect((await h.current.store.feeds.find(FEED))!.consecutiveFailures).toBe(0);
   });
 
+  it('is closed by reap after a minute of silence though its backend lives on without the lock', async () => {
+    const failed = await take(elsewhere);
+    const runId = await failed.start(RUN);
+    // As when the database took neither the work nor the record of its failure.
+    await failed.release();
+    await h.current.store.feeds.reap();
+    expect((await runOf(runId)).status).toBe('running');
+    await silence(runId);
+    expect(await h.current.store.feeds.reap()).toBe(0);
+    expect(await runOf(runId)).toEqual({ status: 'interrupted', error_code: 'INTERRUPTED' });
+  });
+
   it('is closed by reap once its backend is gone, without anyone claiming the feed', async () => {
     const dead = await take(elsewhere);
     const runId = await dead.start(RUN);
@@ -266,9 +284,14 @@ describe('a run without a sign of life', () => {
     await claim.release();
     // The stopped process wakes up and finds its connection gone.
     await expect(
-      stopped.settle({ nextDueAt: h.current.now, finishedRequests: [] }),
+      stopped.settle({
+        nextDueAt: h.current.now,
+        noticeDueAt: h.current.now,
+        finishedRequests: [],
+        deep: null,
+      }),
     ).rejects.toMatchObject({
-      code: 'DATABASE_BUSY',
+      code: 'DATABASE_AWAY',
     });
     await stopped.release();
     const [feed] = await h.current.query('select next_due_at from vcc.feed where id = $1', [
@@ -298,7 +321,54 @@ describe('a run without a sign of life', () => {
     const runId = await lively.start(RUN);
     expect(await h.current.store.feeds.reap()).toBe(1);
     expect((await runOf(runId)).status).toBe('running');
-    await lively.settle({ nextDueAt: h.current.now, finishedRequests: [] });
+    await lively.settle({
+      nextDueAt: h.current.now,
+      noticeDueAt: h.current.now,
+      finishedRequests: [],
+      deep: null,
+    });
     await stopped.release();
+  });
+
+  it('leaves nothing behind in the staging table, however often a load is given up', async () => {
+    const values = CATALOGUE.meters.columns.map(({ name }) => name);
+    const rows = Array.from(
+      { length: 3000 },
+      (_, index): Row => ({
+        lineNo: index + 2,
+        values: values.with(0, `M${index}`),
+        flags: null,
+        extra: null,
+      }),
+    );
+    async function* many(): AsyncGenerator<readonly Row[]> {
+      yield rows;
+    }
+    for (let round = 0; round < 3; round += 1) {
+      const claim = await take(elsewhere);
+      await claim.stage(readHeader(HEADER, CATALOGUE.meters), many());
+      await claim.release();
+      const [staged] = await h.current.query<{ bytes: number }>(
+        `select sum(pg_relation_size(oid))::int as bytes from pg_class
+          where relname = 'stage_meter' and relpersistence = 't'`,
+      );
+      expect(staged!.bytes).toBe(0);
+    }
+  });
+
+  it('tells how far it is while its rows come', async () => {
+    const lively = new Store(h.current.databaseUrl, { runs: 1, heartbeat: 20 });
+    const claim = await take(lively);
+    const runId = await claim.start(RUN);
+    claim.note({ lines: 3, bytes: 100, length: 400 });
+    await eventually(async () => {
+      const [run] = await h.current.query(
+        'select status, lines, bytes, bytes_expected from vcc.run where id = $1',
+        [runId],
+      );
+      expect(run).toEqual({ status: 'running', lines: 3, bytes: 100, bytes_expected: 400 });
+    });
+    await claim.release();
+    await lively.close();
   });
 });

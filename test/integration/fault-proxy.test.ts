@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
@@ -164,6 +165,28 @@ redis.describe('a fault proxy before Redis', () => {
     await expect(delayed.ping()).rejects.toThrow(/timed out/);
     await proxy.restore();
     await eventually(async () => expect(await delayed.ping()).toBe('PONG'));
+  });
+});
+
+describe('a fault proxy whose clients end at the very moment', () => {
+  it('closes all the same, and counts no connection any more', async () => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {}).resume();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    for (let round = 0; round < 40; round += 1) {
+      proxy = await startFaultProxy({ target: { host: '127.0.0.1', port } });
+      const clients = Array.from({ length: 10 }, () => connect(proxy.port, '127.0.0.1'));
+      for (const client of clients) client.on('error', () => {});
+      await eventually(() => expect(proxy.connections).toBe(clients.length));
+      for (const client of clients) client.end();
+      for (let turn = 0; turn < round % 8; turn += 1) await setImmediate();
+      await proxy.close();
+      await eventually(() => expect(proxy.connections).toBe(0));
+    }
+    server.close();
   });
 });
 

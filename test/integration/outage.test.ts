@@ -66,6 +66,34 @@ describe('a platform that is away', () => {
     },
   );
 
+  it('is probed by another feed where the one that is due first is held for long', async () => {
+    const { current } = h;
+    await current.addOrgs(ORGS.map(({ code }) => code));
+    expect(await tick(current)).toBe(8);
+    current.now += 20 * MINUTE;
+    current.interfere = (request) => {
+      request.socket.destroy();
+      return true;
+    };
+    for (let count = 0; count < 12; count += 1) {
+      await tick(current);
+      current.now += 10 * SECOND;
+    }
+    // As by an import that takes an hour: its feed stays due, the longest of all.
+    const [first] = await current.query<{ id: number }>(
+      `update vcc.feed set next_due_at = '-infinity' where id = (select min(id) from vcc.feed) returning id`,
+    );
+    const holder = await current.store.feeds.claim(first!.id, new AbortController().signal);
+    current.interfere = null;
+    let through = 0;
+    for (const end = current.now + MINUTE; current.now < end; current.now += 10 * SECOND) {
+      through += await tick(current);
+    }
+    expect(through).toBe(7);
+    await holder!.release();
+    expect(await tick(current)).toBe(1);
+  });
+
   it('for one feed alone stops that feed alone', async () => {
     const { current } = h;
     await current.addOrgs(ORGS.map(({ code }) => code));

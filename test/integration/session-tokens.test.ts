@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FatalError } from '../../src/core/errors.ts';
+import { type MasterKey, readMasterKey } from '../../src/core/seal.ts';
 import { openDatabase, openPool } from '../../src/store/pool.ts';
 import { openTokenStore } from '../../src/store/session-tokens.ts';
 import type { SessionToken, TokenStore } from '../../src/sync/ports.ts';
@@ -129,9 +130,84 @@ describe('the shared session token', () => {
   });
 });
 
+describe('a session token under a master key', () => {
+  const masterKey = readMasterKey('01'.repeat(32)) as MasterKey;
+  const anotherKey = readMasterKey('02'.repeat(32)) as MasterKey;
+  let shut: number;
+  /** The store as processes with this master key see it. */
+  const under = (key: MasterKey | null) =>
+    openTokenStore(openDatabase(other), {
+      masterKey: key,
+      onShut: () => {
+        shut += 1;
+      },
+    });
+  beforeEach(() => {
+    shut = 0;
+  });
+
+  async function stored(): Promise<string> {
+    const { rows } = await database.pool.query<{ token: string }>(
+      'select token from vcc.session_token',
+    );
+    expect(rows).toHaveLength(1);
+    return rows[0]!.token;
+  }
+
+  it('is stored sealed, differently each time, and read by whoever has the key', async () => {
+    await under(masterKey).replace('app', 'key', async () => token('first'));
+    const before = await stored();
+    expect(before).toMatch(/^sealed:v1:/);
+    expect(await under(masterKey).read('app', 'key')).toEqual(token('first'));
+    await under(masterKey).replace('app', 'key', async () => token('first'));
+    expect(await stored()).not.toBe(before);
+    expect(shut).toBe(0);
+  });
+
+  it.each([
+    ['with another master key', anotherKey],
+    ['without a master key', null],
+  ])('counts as none for a process %s, which gets its own', async (_, key) => {
+    await under(masterKey).replace('app', 'key', async () => token('first'));
+    expect(await under(key).read('app', 'key')).toBeNull();
+    expect(shut).toBe(1);
+    const seen: (SessionToken | null)[] = [];
+    await under(key).replace('app', 'key', async (found) => {
+      seen.push(found);
+      return token('second');
+    });
+    expect(seen).toEqual([null]);
+    expect(await under(key).read('app', 'key')).toEqual(token('second'));
+  });
+
+  it('counts as none where it was altered, or stored for another app', async () => {
+    await under(masterKey).replace('app', 'key', async () => token('first'));
+    await database.pool.query(
+      `insert into vcc.session_token (app_id, key_fingerprint, token, expires_at)
+        select 'second app', key_fingerprint, token, expires_at from vcc.session_token`,
+    );
+    expect(await under(masterKey).read('second app', 'key')).toBeNull();
+    await database.pool.query(`update vcc.session_token set token = token || 'AAAA'`);
+    expect(await under(masterKey).read('app', 'key')).toBeNull();
+  });
+
+  it('is used where it was stored in plain before there was a key, and sealed when next replaced', async () => {
+    await tokens.replace('app', 'key', async () => token('first'));
+    const seen: (SessionToken | null)[] = [];
+    await under(masterKey).replace('app', 'key', async (found) => {
+      seen.push(found);
+      return found!;
+    });
+    expect(seen).toEqual([token('first')]);
+    expect(await stored()).toBe('first');
+    await under(masterKey).replace('app', 'key', async () => token('second'));
+    expect(await stored()).toMatch(/^sealed:v1:/);
+  });
+});
+
 describe('a process that stops in the middle of a renewal', () => {
   it('is ended by Postgres, so that another gets its token', async () => {
-    const stopped = openTokenStore(openDatabase(other), 200);
+    const stopped = openTokenStore(openDatabase(other), { limit: 200 });
     let renewing = () => {};
     const begun = new Promise<void>((resolve) => {
       renewing = resolve;
@@ -143,7 +219,7 @@ describe('a process that stops in the middle of a renewal', () => {
         comeBack = () => resolve(token('late'));
       });
     });
-    const lost = expect(gone).rejects.toMatchObject({ code: 'DATABASE_BUSY' });
+    const lost = expect(gone).rejects.toMatchObject({ code: 'DATABASE_AWAY' });
     await begun;
     expect(await tokens.replace('app', 'key', async () => token('fresh'))).toEqual(token('fresh'));
     comeBack();

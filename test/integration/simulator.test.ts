@@ -588,6 +588,22 @@ describe('the record of requests', () => {
 });
 
 describe('control', () => {
+  it('holds the newest alone where it runs for long, and of faults too', async () => {
+    const on = await stage({ keep: 3 });
+    on.simulator.faults.during({}, { kind: 'unavailable' });
+    for (let turn = 0; turn < 5; turn += 1) {
+      await fetch(`${on.simulator.url}/turn/${turn}`);
+    }
+    expect(on.simulator.requests.map(({ path }) => path)).toEqual([
+      '/turn/2',
+      '/turn/3',
+      '/turn/4',
+    ]);
+    expect(on.simulator.injected).toHaveLength(3);
+    const shown = await (await fetch(`${on.simulator.origin}/control/requests`)).text();
+    expect(shown.trimEnd().split('\n')).toHaveLength(3);
+  });
+
   it('shows requests and rows, makes changes and ends tokens for other processes', async () => {
     const on = await stage({ dateHeader: 'none' });
     const control = (path: string, method = 'GET') =>

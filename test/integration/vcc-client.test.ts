@@ -11,8 +11,9 @@ import { DAY, parseChinaTime } from '../../src/core/china-time.ts';
 import { FatalError, InterruptedError, RetryableError, SyncError } from '../../src/core/errors.ts';
 import { sign } from '../../src/core/sign.ts';
 import { meters } from '../../src/datasets/meters.ts';
-import type { Download, DownloadRequest, SessionToken, TokenStore } from '../../src/sync/ports.ts';
+import type { Download, DownloadRequest, TokenStore } from '../../src/sync/ports.ts';
 import { createClient, type Log, type VccClient, type VccSettings } from '../../src/vcc/client.ts';
+import { memoryTokens } from '../support/memory-tokens.ts';
 
 const BASE_KEY = '0123456789abcdef0123456789abcdef';
 const NOW = parseChinaTime('20261101120000') ?? 0;
@@ -100,32 +101,16 @@ const sendStatus =
   (_req, res) =>
     void res.writeHead(status, headers).end('<html>13800138000 张三</html>');
 
-function memoryStore(token: string | null = null): TokenStore & { stored: SessionToken | null } {
-  let last: Promise<unknown> = Promise.resolve();
-  const store = {
-    stored: token === null ? null : { token, expiresAt: NOW + DAY },
-    read: async () => store.stored,
-    replace(
-      _appId: string,
-      _fingerprint: string,
-      renew: (stored: SessionToken | null) => Promise<SessionToken>,
-    ) {
-      const next = last.then(async () => {
-        store.stored = await renew(store.stored);
-        return store.stored;
-      });
-      last = next.catch(() => {});
-      return next;
-    },
-  };
-  return store;
-}
-
 function startClient(
   baseUrl: string,
   some: Partial<VccSettings> & { tokens?: TokenStore; log?: Log; delays?: number[] } = {},
 ): VccClient {
-  const { tokens = memoryStore('StoredToken'), log = () => {}, delays, ...settings } = some;
+  const {
+    tokens = memoryTokens({ token: 'StoredToken', expiresAt: NOW + DAY }),
+    log = () => {},
+    delays,
+    ...settings
+  } = some;
   const pacer = delays ? { reserve: async () => delays.shift() ?? 0 } : null;
   const client = createClient(
     {
@@ -227,6 +212,17 @@ describe('a download', () => {
     expect(download.bytes).toBe(TABLE_BYTES);
   });
 
+  it.each(['gzip', 'deflate', 'br'])('that is empty under %s hangs nothing', async (encoding) => {
+    for (const head of ['204 X\r\n', '200 X\r\nContent-Length: 0\r\n']) {
+      const url = await startRaw(`HTTP/1.1 ${head}Content-Encoding: ${encoding}\r\n\r\n`);
+      const error = await startClient(url)
+        .download(REQUEST, never)
+        .catch((error) => error);
+      expect(error).toBeInstanceOf(RetryableError);
+      expect(error.code).toMatch(/^(NOT_A_TABLE|TRUNCATED)$/);
+    }
+  });
+
   it('is known by a GBK header, by one after blank lines, and by one in single bytes', async () => {
     const blank = Buffer.from(`\ufeff\r\n \n${TABLE}`);
     for (const body of [GBK, blank]) {
@@ -248,7 +244,7 @@ describe('a download', () => {
   it('waits for its slot before every request, getToken included', async () => {
     const platform = await startPlatform();
     const delays = [5, 5, 99];
-    const client = startClient(platform.url, { delays, tokens: memoryStore() });
+    const client = startClient(platform.url, { delays, tokens: memoryTokens() });
     await read(await client.download(REQUEST, never));
     expect(delays).toEqual([99]);
     expect(client.counters).toMatchObject({ requests: 2, tokenRenewals: 1 });
@@ -514,7 +510,7 @@ describe('the session token (P4)', () => {
 
   it('is shared: two clients with one store renew once', async () => {
     const platform = await startPlatform(refuse((token) => token === 'StoredToken'));
-    const tokens = memoryStore('StoredToken');
+    const tokens = memoryTokens({ token: 'StoredToken', expiresAt: NOW + DAY });
     const clients = [startClient(platform.url, { tokens }), startClient(platform.url, { tokens })];
     await Promise.all(clients.map((client) => client.download(REQUEST, never).then(read)));
     const renewals = platform.requests.filter((url) => url.pathname.endsWith('getToken'));
@@ -523,7 +519,7 @@ describe('the session token (P4)', () => {
 
   it('is asked for with appId and a sign by the base key, and kept until ahead of its expiry', async () => {
     const platform = await startPlatform();
-    const tokens = memoryStore();
+    const tokens = memoryTokens();
     expect(await startClient(platform.url, { tokens }).getToken(never)).toBe('TokenNumber1');
     const query = Object.fromEntries(platform.requests[0]?.searchParams ?? []);
     expect(query.seq).toMatch(/^1002/);
@@ -553,7 +549,7 @@ describe('the session token (P4)', () => {
     const platform = await startPlatform();
     platform.token = handler;
     const settings = {
-      tokens: memoryStore(),
+      tokens: memoryTokens(),
       idleTimeout: code === 'SOURCE_UNAVAILABLE' ? 100 : 5000,
     };
     const error = await failure(startClient(platform.url, settings));
@@ -567,11 +563,11 @@ describe('the session token (P4)', () => {
     const log: Log = (level, message) => void (level === 'warn' && lines.push(message));
     const platform = await startPlatform(sendJson({ resultCode: '77', sign: 'AB' }));
     platform.token = sendJson({ token: 'TokenNumber1', expireTime: 7200, sign: 'AB' });
-    const warned = startClient(platform.url, { tokens: memoryStore(), log });
+    const warned = startClient(platform.url, { tokens: memoryTokens(), log });
     expect((await failure(warned)).code).toBe('PLATFORM_ERROR');
     expect(warned.counters.answerSignMismatches).toBe(2);
     expect(lines).toHaveLength(1);
-    const strict = { tokens: memoryStore(), responseSign: 'require' as const };
+    const strict = { tokens: memoryTokens(), responseSign: 'require' as const };
     const error = await failure(startClient(platform.url, strict));
     expect(error).toMatchObject({ code: 'PLATFORM_ERROR' });
     expect(error.message).toContain('sign');
@@ -585,7 +581,7 @@ describe('the session token (P4)', () => {
         void res.end(
           `{"token":"TokenNumber1","expireTime":7200.50,"sign":"${sign(fields, secret)}"}`,
         );
-      const strict = { tokens: memoryStore(), responseSign: 'require' as const };
+      const strict = { tokens: memoryTokens(), responseSign: 'require' as const };
       const client = startClient(platform.url, strict);
       expect(await client.getToken(never)).toBe('TokenNumber1');
       expect(client.counters.answerSignMismatches).toBe(0);

@@ -21,6 +21,8 @@ import {
 let org = 'WJ0105';
 const SETTLE = 30 * SECOND;
 const GRACE = 30 * MINUTE;
+/** Windows are laid out by what is missing alone: the recent past is not read again. */
+const NO_DEEP = { deep: { every: DAY, span: 0 } };
 /** A world in which nothing happens but what a test makes happen to meters. */
 const STILL = { subscribersPerOrg: 0, changesPerDay: 0 };
 
@@ -80,7 +82,11 @@ function shareHarness(options: HarnessOptions): { readonly current: Harness } {
   let current: Harness | undefined;
   let next = 0;
   beforeAll(async () => {
-    current = await openHarness({ ...options, world: { ...STILL, orgs, ...options.world } });
+    current = await openHarness({
+      settings: NO_DEEP,
+      ...options,
+      world: { ...STILL, orgs, ...options.world },
+    });
   });
   beforeEach(() => {
     org = orgs[next]!.code;
@@ -650,7 +656,7 @@ describe('a request', () => {
     ]);
   });
 
-  it('that fails steps back behind the missing windows, and the feed stays in step', async () => {
+  it('that fails is tried once a slot, behind the missing windows, and the feed stays in step', async () => {
     const current = await synced();
     const bad = { from: current.now - 9 * DAY, to: current.now - 8 * DAY };
     const id = await request(current, bad);
@@ -660,16 +666,16 @@ describe('a request', () => {
     for (let round = 0; round < 3; round += 1) {
       put(current, `M${round}`, 'x', current.now);
       current.now += 15 * MINUTE;
-      await current.run('meters', org);
+      await expect(current.run('meters', org)).rejects.toMatchObject({ code: 'NOT_A_TABLE' });
       await expectEqual(current);
       const { nextDueAt } = await feedOf(current);
       expect(nextDueAt).toBeGreaterThan(current.now);
       expect(nextDueAt).toBeLessThanOrEqual(current.now + 15 * MINUTE);
     }
     expect(await isFinished(current, id)).toBeNull();
-    await expect(current.run('meters', org)).rejects.toMatchObject({ code: 'NOT_A_TABLE' });
-    expect((await feedOf(current)).nextDueAt).toBeLessThanOrEqual(current.now + 15 * MINUTE);
     fault = null;
+    // By then another window is missing, as at every slot.
+    current.now += 15 * MINUTE;
     await current.run('meters', org);
     expect(await isFinished(current, id)).not.toBeNull();
   });

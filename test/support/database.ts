@@ -58,7 +58,8 @@ export function useDatabase(): TestDatabase {
   };
 }
 
-async function forgetQueue(name: string): Promise<void> {
+/** Deletes the keys that the queue of a database has in Redis. */
+export async function forgetQueue(name: string): Promise<void> {
   const url = inject('redisUrl');
   if (!url) return;
   const redis = openRedis(url);

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -78,8 +77,8 @@ export async function startFaultProxy({ target }: FaultProxyOptions): Promise<Fa
     pairs.add(pair);
     // In the black hole one side may be gone while the other knows nothing of it.
     const leave = () => isOver(pair) && pairs.delete(pair);
-    client.once('close', leave);
-    pair.upstream?.once('close', leave);
+    onceClosed(client, leave);
+    if (pair.upstream) onceClosed(pair.upstream, leave);
   });
   await listen(server, 0);
   const { port } = server.address() as AddressInfo;
@@ -129,7 +128,9 @@ export async function startFaultProxy({ target }: FaultProxyOptions): Promise<Fa
     async close() {
       if (server.listening) server.close();
       const sockets = [...pairs].flatMap(({ client, upstream }) => [client, upstream ?? client]);
-      const closed = sockets.filter((one) => !one.closed).map((one) => once(one, 'close'));
+      const closed = sockets
+        .filter((one) => !one.closed)
+        .map((one) => new Promise<void>((resolve) => onceClosed(one, resolve)));
       reset(() => true);
       await Promise.all(closed);
     },
@@ -207,6 +208,15 @@ function drained(socket: Socket): Promise<void> {
 function resetPair({ client, upstream }: Pair): void {
   resetSocket(client);
   if (upstream) resetSocket(upstream);
+}
+
+/**
+ * Tells when a socket is closed, at least once. The reset of one that is being shut down fails, which is
+ * told as an error: it is closed all the same, but by Node without a word.
+ */
+function onceClosed(socket: Socket, closed: () => void): void {
+  socket.once('close', closed);
+  socket.once('error', () => setImmediate(closed));
 }
 
 /** Resets a connection; one that its peer has just ended can only be closed. */

@@ -15,13 +15,14 @@ export const TYPES_FILE = new URL('../../src/store/database.ts', import.meta.url
  */
 export async function dumpSchema(db: Queryable): Promise<string> {
   const parts = [HEAD, ...(await functions(db))];
-  for (const { oid, name, comment } of await tables(db)) {
+  for (const { oid, name, options, comment } of await tables(db)) {
     const lines = [...(await columns(db, oid)), ...(await constraints(db, oid))];
     const body = lines.map((line) => `  ${line}`).join(',\n');
     const indexes = await freeIndexes(db, oid);
     const comments = await columnComments(db, oid, name);
     const own = comment === null ? [] : [`comment on table ${name} is ${comment};`];
-    parts.push([`create table ${name} (\n${body}\n);`, ...indexes, ...own, ...comments].join('\n'));
+    const made = `create table ${name} (\n${body}\n)${options};`;
+    parts.push([made, ...indexes, ...own, ...comments].join('\n'));
   }
   return `${parts.join('\n\n')}\n`;
 }
@@ -59,9 +60,15 @@ async function functions(db: Queryable): Promise<string[]> {
 
 async function tables(
   db: Queryable,
-): Promise<{ oid: number; name: string; comment: string | null }[]> {
-  const { rows } = await db.query<{ oid: number; name: string; comment: string | null }>(
+): Promise<{ oid: number; name: string; options: string; comment: string | null }[]> {
+  const { rows } = await db.query<{
+    oid: number;
+    name: string;
+    options: string;
+    comment: string | null;
+  }>(
     `select c.oid, c.oid::regclass::text as name,
+        coalesce(' with (' || array_to_string(c.reloptions, ', ') || ')', '') as options,
         quote_literal(obj_description(c.oid, 'pg_class')) as comment
       from pg_class c where c.relnamespace = 'vcc'::regnamespace and c.relkind in ('r', 'p')
       order by c.relname collate "C"`,

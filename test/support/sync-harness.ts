@@ -14,6 +14,7 @@ import { openPlatformState } from '../../src/store/platform-state.ts';
 import { openTokenStore } from '../../src/store/session-tokens.ts';
 import { Store } from '../../src/store/store.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
+import { openDatabaseGate } from '../../src/sync/database-gate.ts';
 import type { SyncLog } from '../../src/sync/ports.ts';
 import type { SyncSettings, SyncWorld, WindowOutcome } from '../../src/sync/sync-window.ts';
 import { createClient, type VccClient, type VccSettings } from '../../src/vcc/client.ts';
@@ -53,6 +54,7 @@ export const SYNC_SETTINGS: SyncSettings = {
   slice: 10 * MINUTE,
   retryBase: 5 * SECOND,
   retryMax: HOUR,
+  deep: { every: DAY, span: DAY },
   charset: 'auto',
   quotes: 'none',
   otherOrgs: 'reject',
@@ -102,11 +104,13 @@ export interface HarnessOptions {
   /** How far the platform's clock is ahead of ours, in milliseconds. */
   readonly platformAhead?: number;
   readonly runs?: number;
+  /** A migrated database; by default one of the shared server's. */
+  readonly database?: { readonly url: string; drop(): Promise<void> };
 }
 
 /** Opens a harness; close it, or use `useHarness`. */
 export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
-  const database = await createDatabase();
+  const database = options.database ?? (await createDatabase());
   let now = options.now ?? Date.UTC(2026, 9, 20, 4, 0, 0);
   const ahead = options.platformAhead ?? 0;
   let interfere: Interfere | null = null;
@@ -148,6 +152,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       // What the last answer told must be known before the next window is chosen.
       clockSkew: () => noted.then(() => platformState.clockSkew()),
     },
+    databaseGate: openDatabaseGate(() => now, log),
     feeds: store.feeds,
     clock: () => now,
     random: () => 0.5,

@@ -6,6 +6,7 @@ import {
   type Facts,
   judge,
   readCharset,
+  readHttpDate,
   readMediaType,
   readObject,
   readResult,
@@ -71,7 +72,7 @@ describe('an answer that is no table is classed by P5:', () => {
     fc.assert(
       fc.property(fc.integer({ min: 200, max: 599 }), (status) => {
         const verdict = judge(facts({ status }), CODES);
-        if (verdict.kind === 'token') return expect(status).toBe(401);
+        if (verdict.kind === 'token') return void expect(status).toBe(401);
         const isPermanent = verdict.error instanceof FatalError;
         const passes = [401, 408, 425, 429].includes(status);
         expect(isPermanent).toBe(status >= 300 && status < 500 && !passes);
@@ -128,7 +129,47 @@ describe('a text from outside', () => {
       'token ***, tel *** [31m',
     );
     expect(maskOutside('电话１３８００１３８０００', [])).toBe('电话***');
-    expect([...maskOutside('字'.repeat(500), [])]).toHaveLength(200);
+    expect([...maskOutside('no rights '.repeat(50), [])]).toHaveLength(200);
+  });
+
+  it.each([
+    ['用户张三(138-0013-8000)不存在', '用户***(***)不存在'],
+    ['欧阳小明 0512-6612 3456, (0512)66123456', '*** ***, (***'],
+    ['联系电话+86 138.0013.8000', '联系电话+***'],
+    ['令牌已失效', '令牌已失效'],
+    ['系统正在维护，请稍后再试', '系统正在维护，请稍后再试'],
+    ['김철수 さくら サクラ', '*** *** ***'],
+    ['token 1Z5M011v4P5joM9VqMr0 has expired', 'token *** has expired'],
+    ['key=0123456789abcdef0123456789abcdef', 'key=***'],
+    ['java.lang.NullPointerException at 10:00', 'java.lang.NullPointerException at 10:00'],
+    ['from 2026-11-01 00:00:00 to 2026-11-02', 'from 2026-11-01 00:00:00 to 2026-11-02'],
+    ['2026-11-01-138', '***'],
+    ['name=%E5%BC%A0%E4%B8%89&x', 'name=***&x'],
+    ['&#24352;&#x4e09; \\u5f20\\u4e09', '*** ***'],
+    ['95% of 100%', '95% of 100%'],
+    ['\u6b27\u9633 <b>李四</b>', '*** <b>***</b>'],
+  ])('%j is shown as %j', (text, masked) => {
+    expect(maskOutside(text, [])).toBe(masked);
+  });
+
+  it('never holds a name, a phone number or a token, wherever they stand', () => {
+    const name = fc.constantFrom('张三', '欧阳小明', '司徒', '时间长', '慕容数据');
+    const phone = fc.constantFrom(
+      '13800138000',
+      '138-0013-8000',
+      '0512 6612-3456',
+      '(0512)6612345',
+    );
+    const token = fc.stringMatching(/^[A-Za-z0-9]{20,32}$/).filter((one) => /\d/.test(one));
+    // What stands before and after must not make another word, number or token of it.
+    const around = fc.string({ maxLength: 40 }).map((text) => text.replace(/[A-Za-z0-9]/g, ''));
+    fc.assert(
+      fc.property(around, name, phone, token, around, (before, one, two, three, after) => {
+        const masked = maskOutside(`${before}${one}${two} ${three}${after}`, []);
+        for (const needle of [one, two, three]) expect(masked).not.toContain(needle);
+        expect(masked.replace(/[\s().-]/g, '')).not.toMatch(/\d{7}/);
+      }),
+    );
   });
 
   it('never holds a secret, wherever it stands', () => {
@@ -152,6 +193,22 @@ describe('headers', () => {
     expect(readRetryAfter('99999999999', NOW)).toBe(86_400_000);
     for (const odd of [null, '', 'soon', '-1', '1.5', 'Foo, bar'])
       expect(readRetryAfter(odd, NOW)).toBeUndefined();
+  });
+
+  it('a date is an HTTP date or none at all: a time made of any number would hold coverage back', () => {
+    for (const text of [
+      'Sun, 01 Nov 2026 00:00:00 GMT',
+      'Sunday, 01-Nov-26 00:00:00 GMT',
+      ' Sun, 1 Nov 2026 00:00:00 UTC ',
+    ]) {
+      expect(readHttpDate(text)).toBe(Date.UTC(2026, 10, 1));
+    }
+    for (const odd of [null, '', '1', 'x 5', 'Foo 1', 'Sun, 32 Nov 2026 00:00:00 GMT']) {
+      expect(readHttpDate(odd)).toBeNull();
+    }
+    for (const year of ['275760', '9999', '1900', '2100']) {
+      expect(readHttpDate(`Sat, 13 Sep ${year} 00:00:00 GMT`)).toBeNull();
+    }
   });
 
   it('a content type gives its media type and charset, and nothing that could be a quotation', () => {

@@ -15,7 +15,7 @@ interface Source {
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.[^'"]*)\1/g;
 
 const SOURCES: readonly Source[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
+  .filter((path) => /\.tsx?$/.test(path))
   .map((path) => {
     const text = readFileSync(join(SRC, path), 'utf8');
     const imports = [...text.matchAll(IMPORT)].map(([, , target]) =>
@@ -41,7 +41,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'everything'>> = {
   queue: ['sync/ports.ts', 'core', 'datasets'],
   simulator: ['core', 'datasets'],
   web: ['sync', 'store', 'queue', 'core', 'datasets'],
-  'settings.ts': ['core'],
+  'setting-forms.ts': ['core'],
+  'settings.ts': ['setting-forms.ts'],
   'config.ts': ['settings.ts', 'core'],
   'logger.ts': ['config.ts'],
   'world.ts': 'everything',
@@ -116,7 +117,7 @@ describe('the files of src', () => {
   });
 
   it('are nouns in kebab-case', () => {
-    const form = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
+    const form = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.tsx?$/;
     expect(
       breaches(({ path }) => (form.test(basename(path)) ? [] : ['is not in kebab-case'])),
     ).toEqual([]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DATASET_NAMES, isDatasetName } from '../../src/core/dataset.ts';
+import { type Column, DATASET_NAMES, isDatasetName, type Meaning } from '../../src/core/dataset.ts';
 import { CATALOGUE, DATASETS, KNOWN_HEADERS } from '../../src/datasets/catalogue.ts';
 
 /** The document's facts as P6 lists them: ! row key, * required, (n) longest length in characters. */
@@ -90,6 +90,10 @@ const DOCUMENT = {
   },
 };
 
+function meanings(codes: NonNullable<Column['codes']>, language: keyof Meaning) {
+  return Object.fromEntries(Object.entries(codes).map(([code, text]) => [code, text[language]]));
+}
+
 describe.each(DATASET_NAMES)('%s (P6)', (name) => {
   const dataset = CATALOGUE[name];
   const facts = DOCUMENT[name];
@@ -109,9 +113,17 @@ describe.each(DATASET_NAMES)('%s (P6)', (name) => {
 
   it("has the document's code lists and no others", () => {
     const codes = dataset.columns.flatMap((column) =>
-      column.codes ? [[column.name, column.codes] as const] : [],
+      column.codes ? [[column.name, meanings(column.codes, 'zh')] as const] : [],
     );
     expect(Object.fromEntries(codes)).toEqual(facts.codes);
+  });
+
+  it('says in English, too, what every code means', () => {
+    for (const { codes = {} } of dataset.columns) {
+      const english = Object.values(meanings(codes, 'en'));
+      expect(english.every((text) => /^[a-z ]+$/.test(text))).toBe(true);
+      expect(new Set(english).size).toBe(english.length);
+    }
   });
 
   it('has a comment for the table and for every column', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chooseCharset, decodeHeader, looksLikeTable } from '../../src/core/table/charset.ts';
 import { KNOWN_HEADERS } from '../../src/datasets/catalogue.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 
 const HEADER = '表具编号|状态|组织机构编码';
 const UTF8 = Buffer.from(HEADER);
@@ -60,6 +61,15 @@ describe('whether a line heads a table (P5)', () => {
     expect(looksLikeTable(Buffer.from('组织机构编码'), KNOWN_HEADERS)).toBe(false);
     expect(looksLikeTable(Buffer.from('<html>|组织'), KNOWN_HEADERS)).toBe(false);
     expect(looksLikeTable(Buffer.alloc(0), KNOWN_HEADERS)).toBe(false);
+  });
+
+  it('costs no more for a line of a mebibyte of CR', async () => {
+    const line = Buffer.from(`${'\r'.repeat(1 << 20)}x\r\r`);
+    const cost = await cpuTime(() => {
+      expect(decodeHeader(line, 'utf-8')).toHaveLength((1 << 20) + 1);
+      expect(looksLikeTable(line, KNOWN_HEADERS)).toBe(false);
+    });
+    expect(cost).toBeLessThan(5_000);
   });
 
   it('takes any bytes without a crash', () => {

@@ -50,6 +50,17 @@ describe('time as the platform writes it (P2, P7)', () => {
     );
   });
 
+  it('has years from 0001 to 9999 in China time, whatever the offset it is typed with', () => {
+    expect(parseTime('9999-12-31T23:59:59')).not.toBeNull();
+    expect(parseTime('9999-12-31T15:59:59Z')).not.toBeNull();
+    for (const text of ['9999-12-31T16:00:00Z', '9999-12-31T23:59:59-14:00', '0000-01-01']) {
+      expect(parseTime(text)).toBeNull();
+    }
+    expect(parseTime('0001-01-01T00:00:00+14:00')).toBeNull();
+    expect(parseChinaTime('00000101000000')).toBeNull();
+    expect(parseChinaTime('00010101000000')).not.toBeNull();
+  });
+
   it.each([
     ['30 February', '20170230000000'],
     ['29 February of a common year', '20170229000000'],

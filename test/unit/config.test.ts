@@ -11,6 +11,7 @@ import {
 } from '../../src/config.ts';
 import { FatalError } from '../../src/core/errors.ts';
 import { isLoopback } from '../../src/core/loopback.ts';
+import { type MasterKey, readMasterKey, seal } from '../../src/core/seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vcc-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -74,8 +75,20 @@ describe('settings', () => {
       SYNC_OTHER_ORGS: 'reject',
       WEB_HOST: '127.0.0.1',
       WEB_PORT: 8080,
+      PROBES_LISTEN: null,
+      VCC_MASTER_KEY: null,
       LOG_LEVEL: 'info',
     });
+  });
+
+  it('read address and port to listen on', () => {
+    const listen = (PROBES_LISTEN: string) => read({ PROBES_LISTEN }).PROBES_LISTEN;
+    expect(listen('0.0.0.0:9464')).toEqual({ host: '0.0.0.0', port: 9464 });
+    expect(listen('[::1]:0')).toEqual({ host: '::1', port: 0 });
+    expect(listen('localhost:65535')).toEqual({ host: 'localhost', port: 65_535 });
+    for (const wrong of ['9464', ':9464', '0.0.0.0:', '::1:9464', 'a:65536', 'a/b:1', '[]:1']) {
+      expect(refusal({ PROBES_LISTEN: wrong })).toMatch(/expected address and port, such as/);
+    }
   });
 
   it.each(Object.entries(SETTINGS))('%s says what it does', (_, { about }) => {
@@ -134,6 +147,11 @@ describe('faults in settings', () => {
     ['VCC_SIGN_REQUESTS', 'yes'],
     ['VCC_SEQ_CODE', '101'],
     ['VCC_MAX_RPS', '0'],
+    ['VCC_MAX_RPS', '1e-300'],
+    ['VCC_TOTAL_TIMEOUT', '30d'],
+    ['VCC_IDLE_TIMEOUT', '25h'],
+    ['SYNC_TICK', '999999999d'],
+    ['SYNC_RETRY_MAX', '999999999d'],
     ['VCC_MAX_BODY', '4GB'],
     ['VCC_MAX_BODY', '0B'],
     ['VCC_ORG_CODES', 'WJ0105;WJ0106'],
@@ -160,7 +178,14 @@ describe('faults in settings', () => {
     const secrets = (Object.keys(SETTINGS) as SettingName[]).filter(
       (name) => 'secret' in SETTINGS[name],
     );
-    expect(secrets).toEqual(['DATABASE_URL', 'REDIS_URL', 'VCC_BASE_KEY']);
+    expect(secrets).toEqual([
+      'DATABASE_URL',
+      'REDIS_URL',
+      'VCC_BASE_KEY',
+      'WEB_USERS',
+      'PUSH_SECRET',
+      'VCC_MASTER_KEY',
+    ]);
     const message = refusal({ DATABASE_URL: 'mysql://u:hunter2@db', REDIS_URL: 'hunter2', X: 'y' });
     expect(message).toContain('DATABASE_URL: expected a URL');
     expect(message).toContain('REDIS_URL: expected a URL');
@@ -195,6 +220,75 @@ describe('secrets in files', () => {
 
   it('are a matter of secrets only', () => {
     expect(read({ LOG_LEVEL_FILE: join(folder, 'absent') }).LOG_LEVEL).toBe('info');
+  });
+});
+
+describe('sealed secrets', () => {
+  const VCC_MASTER_KEY = 'c0ffee'.padEnd(64, '5');
+  const sealed = (secret: string, name: string, key = VCC_MASTER_KEY) =>
+    seal(secret, readMasterKey(key) as MasterKey, name, Buffer.alloc(12, 7));
+  const VCC_BASE_KEY = sealed(GOOD.VCC_BASE_KEY, 'VCC_BASE_KEY');
+
+  it('are opened with the master key, each under its own name', () => {
+    const env = {
+      VCC_MASTER_KEY,
+      VCC_BASE_KEY,
+      DATABASE_URL: sealed(GOOD.DATABASE_URL, 'DATABASE_URL'),
+      REDIS_URL: ` ${sealed('redis://:pw@r', 'REDIS_URL')}\n`,
+    };
+    expect(read(env)).toMatchObject({ ...GOOD, REDIS_URL: 'redis://:pw@r' });
+  });
+
+  it('may come from files, as may the master key, which need not be asked for', () => {
+    const env = {
+      VCC_MASTER_KEY_FILE: file('master', `${VCC_MASTER_KEY}\n`),
+      VCC_BASE_KEY_FILE: file('sealed', `${VCC_BASE_KEY}\n`),
+    };
+    expect(readSettings(env, ['VCC_BASE_KEY'])).toEqual({ VCC_BASE_KEY: GOOD.VCC_BASE_KEY });
+  });
+
+  it('stay beside plain ones', () => {
+    expect(read({ VCC_MASTER_KEY })).toMatchObject(GOOD);
+  });
+
+  const other = 'ab'.repeat(32);
+  it.each([
+    ['no master key', { VCC_BASE_KEY }, /VCC_BASE_KEY is sealed, but VCC_MASTER_KEY is not set/],
+    ['another master key', { VCC_BASE_KEY, VCC_MASTER_KEY: other }, /does not open: check that/],
+    [
+      "another setting's secret",
+      { VCC_MASTER_KEY, VCC_BASE_KEY: sealed('postgres://hunter2@x', 'DATABASE_URL') },
+      /does not open: check that VCC_MASTER_KEY is .* sealed for this setting/,
+    ],
+    ['a cut one', { VCC_MASTER_KEY, VCC_BASE_KEY: VCC_BASE_KEY.slice(0, 30) }, /cut or altered/],
+    [
+      'one of another release',
+      { VCC_MASTER_KEY, VCC_BASE_KEY: VCC_BASE_KEY.replace('v1', 'v9') },
+      /a form that this release does not know/,
+    ],
+    [
+      'a sealed value that is wrong',
+      { VCC_MASTER_KEY, DATABASE_URL: sealed('hunter2', 'DATABASE_URL') },
+      /DATABASE_URL: expected a URL/,
+    ],
+    [
+      'a sealed master key',
+      { VCC_MASTER_KEY: sealed(VCC_MASTER_KEY, 'VCC_MASTER_KEY') },
+      /VCC_MASTER_KEY can not be sealed itself/,
+    ],
+    ['a master key that is none', { VCC_MASTER_KEY: 'hunter2' }, /VCC_MASTER_KEY: expected 32 byt/],
+  ])('are refused in one line that shows nothing: %s', (_, env, message) => {
+    const said = refusal(env);
+    expect(said).toMatch(message);
+    expect(said).toMatch(/^one setting is wrong:\n.*$/);
+    expect(said).not.toMatch(/hunter2|0123456789abcdef|c0ffee|abab|v[19]:\w/);
+  });
+
+  it('name a faulty master key once, however many need it, beside all other faults', () => {
+    const DATABASE_URL = sealed(GOOD.DATABASE_URL, 'DATABASE_URL');
+    const said = refusal({ VCC_MASTER_KEY: 'x', VCC_BASE_KEY, DATABASE_URL, WEB_PORT: 'x' });
+    expect(said).toContain('2 settings are wrong');
+    expect(said.match(/VCC_MASTER_KEY: expected/g)).toHaveLength(1);
   });
 });
 

@@ -23,7 +23,7 @@ describe('error codes', () => {
     expect(meaning.length).toBeGreaterThan(10);
     expect(remedy.length).toBeGreaterThan(5);
     expect(`${meaning}${remedy}`).not.toMatch(/[.\n]$/);
-    expect(['soon', 'slow', 'ceiling', 'hold', 'none']).toContain(pace);
+    expect(['soon', 'slow', 'ceiling', 'hold', 'steady', 'none']).toContain(pace);
   });
 
   it('stand for one recovery each', () => {
@@ -41,6 +41,16 @@ describe('error codes', () => {
     expect(pace('REQUEST_REFUSED')).toBe('ceiling');
     expect(pace('HEADER_MISMATCH')).toBe('ceiling');
     expect(pace('INTERRUPTED')).toBe('none');
+  });
+
+  it('make no feed pay for a database that takes no work', () => {
+    const steady = MEANINGS.filter(([, meaning]) => meaning.pace === 'steady');
+    expect(steady.map(([code]) => code).sort()).toEqual([
+      'DATABASE_CONNECTIONS',
+      'DATABASE_FULL',
+      'DATABASE_READ_ONLY',
+    ]);
+    expect(steady.every(([, meaning]) => meaning.wide && meaning.database)).toBe(true);
   });
 
   it('halve windows after a timeout, a cut or a size too large, and after nothing else (P5)', () => {

@@ -138,12 +138,15 @@ describe('chunks', () => {
 
   it('never change what is kept of an overlong line, whatever its characters', () => {
     const line = Buffer.from(`${'张三😀'.repeat(20_000)}\n`);
-    const whole = screen([line]);
-    expect(whole.out).toHaveLength(1);
-    for (const size of [1000, 65_536, 70_000]) {
-      const { out } = screen(cut(line, size));
-      expect(out[0]!.line.length).toBe(whole.out[0]!.line.length);
-      expect(out).toEqual(whole.out);
+    for (const start of ['', 'a', 'ab', 'abc']) {
+      const shifted = Buffer.concat([Buffer.from(start), line]);
+      const expected = screen([shifted]).out;
+      expect(expected).toHaveLength(1);
+      for (const size of [1000, 65_536, 70_000]) {
+        const { out } = screen(cut(shifted, size));
+        expect(out[0]!.line.length).toBe(expected[0]!.line.length);
+        expect(out).toEqual(expected);
+      }
     }
   });
 

@@ -22,7 +22,8 @@ function terminal(columns: number, isTTY = true) {
 const days = (from: number, to: number): Interval => ({ from: from * DAY, to: to * DAY });
 
 function committed(runId: number, window: Interval, lines = 0) {
-  return { runId, window, receipt: { ...EMPTY_RECEIPT, lines, accepted: lines }, more: true };
+  const receipt = { ...EMPTY_RECEIPT, lines, accepted: lines };
+  return { runId, window, receipt, missed: 0, more: true, bytes: 0, ms: 0 };
 }
 
 /** Two feeds that lack ten days each; one is over, the other has failed. */

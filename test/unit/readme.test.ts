@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../src/config.ts';
 import { MEANINGS } from '../../src/core/errors.ts';
@@ -30,4 +30,12 @@ test('the README lists every setting with its default and what it does', () => {
     return [`\`${name}\``, preset === undefined ? unset : shown, setting.about];
   });
   expect(tableBelow('Settings')).toEqual(settings);
+});
+
+test('every file and folder of ours that the README names is there', () => {
+  const root = new URL('../../', import.meta.url);
+  const named = README.matchAll(/(?<![\w./-])(?:src|test|deploy|migrations)\/[\w./-]*\w/g);
+  const paths = [...new Set([...named].map(([path]) => path))];
+  expect(paths.length).toBeGreaterThan(20);
+  expect(paths.filter((path) => !existsSync(new URL(path, root)))).toEqual([]);
 });

@@ -5,6 +5,7 @@ import { reach } from '../../src/core/window.ts';
 import { type ResyncWish, requestResync } from '../../src/sync/resync.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 4);
+const OTHER: readonly KnownFeed[] = [{ id: 3, dataset: 'meters', active: true }];
 const FEEDS: readonly KnownFeed[] = [
   { id: 1, dataset: 'addresses', active: true },
   { id: 2, dataset: 'meters', active: false },
@@ -13,7 +14,7 @@ const FEEDS: readonly KnownFeed[] = [
 function start(wish: Partial<ResyncWish> = {}) {
   const recorded: NewRequests[] = [];
   const requests = {
-    feedsOf: async (orgCode: string) => (orgCode === 'WJ0105' ? FEEDS : null),
+    feedsOf: async (orgCode: string) => ({ WJ0105: FEEDS, NJ0001: OTHER })[orgCode] ?? null,
     record: async (request: NewRequests) => {
       recorded.push(request);
       return request.feedIds.map((feedId) => ({ id: feedId * 10, feedId }));
@@ -22,7 +23,7 @@ function start(wish: Partial<ResyncWish> = {}) {
   const answer = requestResync(
     { requests, clock: () => NOW },
     {
-      orgCode: 'WJ0105',
+      orgCodes: ['WJ0105'],
       datasets: 'all',
       during: { from: NOW - 2 * DAY, to: NOW - DAY },
       force: false,
@@ -49,10 +50,22 @@ async function refusal(wish: Partial<ResyncWish>): Promise<string> {
 test('one request a feed is recorded, all in one go', async () => {
   const { answer, recorded } = start();
   expect(await answer).toEqual([
-    { id: 10, feedId: 1, feed: FEEDS[0] },
-    { id: 20, feedId: 2, feed: FEEDS[1] },
+    { id: 10, feedId: 1, feed: { ...FEEDS[0], orgCode: 'WJ0105' } },
+    { id: 20, feedId: 2, feed: { ...FEEDS[1], orgCode: 'WJ0105' } },
   ]);
   expect(recorded).toHaveLength(1);
+});
+
+test('several organisations are recorded in one go, each once', async () => {
+  const { answer, recorded } = start({
+    orgCodes: ['NJ0001', 'WJ0105', 'NJ0001'],
+    datasets: ['meters'],
+  });
+  expect((await answer).map(({ feed }) => feed)).toEqual([
+    { ...OTHER[0], orgCode: 'NJ0001' },
+    { ...FEEDS[1], orgCode: 'WJ0105' },
+  ]);
+  expect(recorded).toMatchObject([{ feedIds: [3, 2] }]);
 });
 
 describe('nothing is recorded', () => {
@@ -88,10 +101,12 @@ describe('nothing is recorded', () => {
   });
 
   test('for an organisation or a dataset that is not there, which is named', async () => {
-    expect(await refusal({ orgCode: 'XX9' })).toMatch(/organisation XX9 is not known/);
+    expect(await refusal({ orgCodes: ['WJ0105', 'XX9'] })).toMatch(/organisation XX9 is not known/);
     expect(await refusal({ datasets: ['meters', 'subscribers'] })).toMatch(
       /no feed for subscribers/,
     );
+    const several = await refusal({ orgCodes: ['WJ0105', 'NJ0001'], datasets: ['addresses'] });
+    expect(several).toMatch(/NJ0001 has no feed for addresses/);
   });
 
   test('for a limit of rejects without a reason', async () => {

@@ -25,7 +25,7 @@ function row(fields: readonly string[], names = NAMES): Row {
 
 describe('a record (P6)', () => {
   it('becomes a row in the order of the columns', () => {
-    expect(row(GOOD)).toEqual({ lineNo: 7, values: GOOD, flags: null, extra: null });
+    expect(row(GOOD)).toEqual({ lineNo: 7, values: GOOD, flags: null, extra: null, text: null });
     expect(row(GOOD.toReversed(), NAMES.toReversed()).values).toEqual(GOOD);
   });
 

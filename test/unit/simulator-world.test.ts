@@ -6,6 +6,7 @@ import { splitWindow } from '../../src/core/window.ts';
 import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
 import type { Bounds, Reading, Row } from '../../src/simulator/history.ts';
 import { createWorld, type World, type WorldOptions } from '../../src/simulator/world.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 
 const BORN = chinaMidnight(2026, 9, 1);
 const UNTIL = BORN + 10 * DAY;
@@ -172,6 +173,16 @@ describe('a world', () => {
     }
   });
 
+  it('knows every state that a row ever had, in order, those not yet seen included', () => {
+    const one = world();
+    one.put('supply_points', ORG, point('first'), BORN);
+    one.put('supply_points', ORG, point('third'), BORN + 2 * DAY, UNTIL + DAY);
+    one.put('supply_points', ORG, point('second'), BORN + DAY);
+    const versions = one.versions('supply_points', ORG, '1');
+    expect(places(versions.map(({ row }) => row))).toEqual(['first', 'second', 'third']);
+    expect(one.versions('supply_points', ORG, 'none')).toEqual([]);
+  });
+
   it('refuses an unknown organisation, column, key or a value that no table can carry', () => {
     const of = world();
     expect(() => of.rows('meters', 'NOBODY', UNTIL)).toThrow(RangeError);
@@ -230,6 +241,24 @@ describe('windows of a world', () => {
       'A',
     ]);
     expect(of.row('supply_points', ORG, '1', UNTIL + HOUR)?.address_detail).toBe('B');
+  });
+
+  it('hold rows as they are now even while the clock is set back, of keys that changed before', () => {
+    const of = world({ subscribersPerOrg: 0, changesPerDay: 0 });
+    of.put('supply_points', ORG, point('before'), UNTIL - 5 * MINUTE);
+    of.put('supply_points', ORG, point('after'), UNTIL + 5 * MINUTE);
+    of.put('supply_points', ORG, { ...point('new'), supply_point_code: '2' }, UNTIL + 5 * MINUTE);
+    const window = { from: UNTIL - HOUR, to: UNTIL + HOUR };
+    const ask = (reading: Reading) =>
+      places(
+        of.changes('supply_points', ORG, window, {
+          reading,
+          now: UNTIL,
+          present: UNTIL + 10 * MINUTE,
+        }),
+      );
+    expect(ask('now')).toEqual(['after']);
+    expect(ask('then')).toEqual(['before']);
   });
 
   it('hold the changes of both their edges, or only of the first if they are half-open', () => {
@@ -293,14 +322,15 @@ describe('windows of a world', () => {
     expect(rows.map((row) => row.supply_point_code)).toEqual(['z', 'a', 'b']);
   });
 
-  it('are found without reading through the whole history', () => {
+  it('are found without reading through the whole history', async () => {
     const of = world({ subscribersPerOrg: 20_000, changesPerDay: 0 });
-    const started = performance.now();
-    for (let index = 0; index < 20_000; index += 1) {
-      const from = BORN + 2 * DAY + index * SECOND;
-      of.changes('meters', ORG, { from, to: from + SECOND }, { reading: 'now', now: UNTIL });
-    }
+    const cost = await cpuTime(() => {
+      for (let index = 0; index < 20_000; index += 1) {
+        const from = BORN + 2 * DAY + index * SECOND;
+        of.changes('meters', ORG, { from, to: from + SECOND }, { reading: 'now', now: UNTIL });
+      }
+    });
     // A scan of 20,000 changes 20,000 times over takes many times as long.
-    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(cost).toBeLessThan(1_500);
   });
 });

@@ -133,6 +133,36 @@ describe('a table (P6)', () => {
     expect(read).toBeLessThan(70);
   });
 
+  it('whose header is longer than 64 KiB is refused whatever the chunks', async () => {
+    const header = (length: number) =>
+      Buffer.concat([Buffer.from(`${HEADER}|`), Buffer.alloc(length, 'x')]).subarray(0, length);
+    for (const size of [1000, 70_000, 1 << 20]) {
+      for (const end of ['', '\n', '\r\n']) {
+        const ended = (length: number) => Buffer.concat([header(length), Buffer.from(end)]);
+        expect(ended(65_536).length).toBe(65_536 + end.length);
+        expect((await read(cut(ended(65_536), [size]))).rows).toEqual([]);
+        await expect(read(cut(ended(65_537), [size]))).rejects.toMatchObject({
+          code: 'HEADER_MISMATCH',
+        });
+      }
+    }
+  });
+
+  it('gives its body back when the header is refused', async () => {
+    let closed = false;
+    const chunks = (function* () {
+      try {
+        for (;;) yield Buffer.from('a|b\n');
+      } finally {
+        closed = true;
+      }
+    })();
+    await expect(readTable(bodyOf(chunks), OPTIONS)).rejects.toMatchObject({
+      code: 'HEADER_MISMATCH',
+    });
+    expect(closed).toBe(true);
+  });
+
   it('passes on what the body throws', async () => {
     const error = new RetryableError('TRUNCATED', 'cut');
     const chunks = (async function* () {
@@ -316,6 +346,40 @@ describe('a table with quotes (rfc4180)', () => {
     expect(rejects).toMatchObject([
       { reason: 'field_count', line: '"a"|b', hash: sha256('"a"|b') },
     ]);
+  });
+
+  it('does not take a CR for a line, nor one at the very end for a line end', async () => {
+    const { rejects } = await readText(`${HEADER}\n\r\r\nb\rc\nd\r`, QUOTED);
+    expect(rejects).toMatchObject([
+      { lineNo: 2, hash: sha256('\r') },
+      { lineNo: 3, hash: sha256('b\rc') },
+      { lineNo: 4, hash: sha256('d\r') },
+    ]);
+  });
+
+  it('keeps no more of a quoted record than a mebibyte, however many of its lines are unreadable', async () => {
+    const bad = Buffer.from(`${'x'.repeat(60_000)}\0\n`);
+    let sent = 0;
+    const chunks = (function* () {
+      yield Buffer.from(`${HEADER}\n"\n`);
+      for (; sent < 1000; sent++) yield bad;
+    })();
+    await expect(read(chunks, QUOTED)).rejects.toMatchObject({ code: 'MALFORMED_TABLE' });
+    expect(sent).toBeLessThan(25);
+    const closed = Buffer.concat([Buffer.from(`${HEADER}\n"\n`), ...Array(20).fill(bad)]);
+    await expect(read([closed, Buffer.from('"\n')], QUOTED)).rejects.toMatchObject({
+      code: 'MALFORMED_TABLE',
+    });
+  });
+
+  it('refuses a quoted record with unreadable lines once, and reads on', async () => {
+    const text = `${HEADER}\n"a\nb\0\nc\0\nd"\ne\0\n${row('7')}\n`;
+    const result = await readText(text, QUOTED);
+    expect(refused(result)).toEqual([
+      [5, 'nul'],
+      [6, 'nul'],
+    ]);
+    expect(keys(result)).toEqual([[7, '7']]);
   });
 
   it('does not lose a line of nothing but quotes', async () => {

@@ -49,10 +49,11 @@ export function chooseCharset(firstLine: Uint8Array, options: CharsetOptions): C
  */
 export function decodeHeader(firstLine: Uint8Array, charset: Charset): string {
   const bytes = BOM.every((byte, i) => firstLine[i] === byte) ? firstLine.subarray(3) : firstLine;
-  return new TextDecoder(charset)
-    .decode(bytes)
-    .replace(/^\ufeff/, '')
-    .replace(/[\r\n]+$/, '');
+  const text = new TextDecoder(charset).decode(bytes).replace(/^\ufeff/, '');
+  let end = text.length;
+  // An expression for this takes the square of the time that a header of nothing but CR deserves.
+  while (end > 0 && (text[end - 1] === '\r' || text[end - 1] === '\n')) end -= 1;
+  return text.slice(0, end);
 }
 
 /**

@@ -11,28 +11,88 @@ export interface TextRecord {
   readonly line: number;
   /** The record's own text, or null where its fields joined by `|` are just that. */
   readonly text: string | null;
+  /** Whether the text is just the fields joined by `|`. */
+  readonly plain: boolean;
 }
 
 interface QuotedRecord {
   readonly record: string[];
   readonly raw: string;
-  readonly info: { readonly lines: number };
 }
 
 /** A record in quotes that never end must not fill the memory; in characters. */
 const LONGEST_QUOTED_RECORD = 1024 * 1024;
 
+/** Splits whole lines into records; blank lines come as one empty field, so that lines can be counted. */
+export interface Splitter {
+  /**
+   * Takes text and gives the records that are surely complete; the last may come with the next push.
+   *
+   * @throws RetryableError `MALFORMED_TABLE`
+   */
+  push(text: string): TextRecord[];
+  /**
+   * Gives the records that were still held back.
+   *
+   * @throws RetryableError `MALFORMED_TABLE`
+   */
+  end(): Promise<TextRecord[]>;
+}
+
+/** Opens the splitter for a dialect. */
+export function openSplitter(quotes: Quotes): Splitter {
+  return quotes === 'none' ? plainSplitter() : new FieldParser(quotes);
+}
+
+/**
+ * Splits lines of the document's own dialect, where `|` and line ends mean themselves everywhere:
+ * just what csv-parse gives without quotes (a test holds the two equal), in a fifth of its time.
+ */
+export function plainSplitter(): Splitter {
+  let rest = '';
+  let count = 0;
+  const record = (text: string): TextRecord => {
+    count += 1;
+    return { fields: fieldsOf(text), line: count, text, plain: true };
+  };
+  return {
+    push(text) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop()!;
+      return lines.map((line) => record(line.endsWith('\r') ? line.slice(0, -1) : line));
+    },
+    async end() {
+      // Without a line end behind it, a CR is a character like any other.
+      const last = rest === '' ? [] : [record(rest)];
+      rest = '';
+      return last;
+    },
+  };
+}
+
+/** What `line.split('|')` gives, in two thirds of its time. */
+function fieldsOf(line: string): string[] {
+  const fields: string[] = [];
+  let start = 0;
+  for (let end = line.indexOf('|'); end >= 0; end = line.indexOf('|', start)) {
+    fields.push(line.slice(start, end));
+    start = end + 1;
+  }
+  fields.push(line.slice(start));
+  return fields;
+}
+
 /**
  * Splits whole lines into fields by csv-parse: `|` between fields; quotes only where asked for (P6).
  *
  * Quotes that make no sense end the reading: to skip a record there could skip any number of lines.
- *
- * Blank lines come as one empty field, so that lines can be counted.
  */
-export class FieldParser {
+export class FieldParser implements Splitter {
   readonly #quoted: boolean;
   readonly #parser: Parser;
   #line = 0;
+  /** Whether the text so far ends with a line end. */
+  #isEnded = true;
   #error: CsvError | null = null;
 
   constructor(quotes: Quotes) {
@@ -46,7 +106,6 @@ export class FieldParser {
             quote: '"',
             escape: '"',
             raw: true,
-            info: true,
             max_record_size: LONGEST_QUOTED_RECORD,
           }
         : { quote: null, escape: null }),
@@ -56,13 +115,9 @@ export class FieldParser {
     });
   }
 
-  /**
-   * Takes text and gives the records that are surely complete; the last may come with the next push.
-   *
-   * @throws RetryableError `MALFORMED_TABLE`
-   */
   push(text: string): TextRecord[] {
     this.#parser.write(text);
+    if (text !== '') this.#isEnded = text.endsWith('\n');
     const records: TextRecord[] = [];
     for (let next = this.#parser.read(); next !== null; next = this.#parser.read()) {
       records.push(this.#record(next));
@@ -70,29 +125,28 @@ export class FieldParser {
     return this.#hand(records);
   }
 
-  /**
-   * Gives the records that were still held back.
-   *
-   * @throws RetryableError `MALFORMED_TABLE`
-   */
   async end(): Promise<TextRecord[]> {
     this.#parser.end();
-    const records: TextRecord[] = [];
+    const left: (string[] | QuotedRecord)[] = [];
     try {
-      for await (const next of this.#parser) records.push(this.#record(next));
+      for await (const next of this.#parser) left.push(next);
     } catch (error) {
       this.#error = error as CsvError;
     }
-    return this.#hand(records);
+    const isEnded = (index: number) => this.#isEnded || index < left.length - 1;
+    return this.#hand(left.map((next, index) => this.#record(next, isEnded(index))));
   }
 
-  #record(next: string[] | QuotedRecord): TextRecord {
+  #record(next: string[] | QuotedRecord, isEnded = true): TextRecord {
     if (Array.isArray(next)) {
       this.#line += 1;
-      return { fields: next, line: this.#line, text: null };
+      return { fields: next, line: this.#line, text: null, plain: true };
     }
-    const { record, raw, info } = next;
-    return { fields: record, line: info.lines, text: raw.replace(/\r?\n?$/, '') };
+    // Of the line end csv-parse keeps the first character, be it LF or the CR before it.
+    const text = isEnded ? next.raw.slice(0, -1) : next.raw;
+    // Its own count takes a lone CR for a line.
+    this.#line += 1 + countLineEnds(text);
+    return { fields: next.record, line: this.#line, text, plain: false };
   }
 
   #hand(records: TextRecord[]): TextRecord[] {
@@ -101,4 +155,10 @@ export class FieldParser {
     }
     return records;
   }
+}
+
+function countLineEnds(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
 }

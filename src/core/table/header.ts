@@ -3,6 +3,8 @@ import { FatalError } from '../errors.ts';
 
 /** How a table's fields map to columns: by name, never by position (P6). */
 export interface Header {
+  /** The header line, without its line end. */
+  readonly text: string;
   /** Fields that each line must have. */
   readonly width: number;
   /** For each column of the dataset, in its order: the field that holds it, or -1 if the header lacks it. */
@@ -19,9 +21,14 @@ export interface Header {
  * Columns may stand in any order; unknown ones are kept. Two unknown columns of one name are told
  * apart by their position.
  *
+ * @param text the line that the fields come from, where it is more than the fields joined
  * @throws FatalError `HEADER_MISMATCH` if a required column is missing or a known one stands twice
  */
-export function readHeader(fields: readonly string[], dataset: Dataset): Header {
+export function readHeader(
+  fields: readonly string[],
+  dataset: Dataset,
+  text = fields.join('|'),
+): Header {
   const positions = dataset.columns.map((column) => {
     const names = [column.header, ...(column.aliases ?? [])];
     const found = fields.flatMap((field, position) => (names.includes(field) ? [position] : []));
@@ -37,11 +44,25 @@ export function readHeader(fields: readonly string[], dataset: Dataset): Header 
     throw mismatch(dataset, fields, `column ${names} is missing`);
   }
   return {
+    text,
     width: fields.length,
     positions,
     unknown: nameUnknown(fields, new Set(positions)),
     absent: lacking.map((column) => column.name),
   };
+}
+
+/** The header line of a dataset as the document has it. */
+export function documentHeader({ columns }: Dataset): string {
+  return columns.map(({ header }) => header).join('|');
+}
+
+/**
+ * A header line as it is kept with the lines that were refused below it; null if it is the document's
+ * own. No database stores a NUL.
+ */
+export function keptHeader({ text }: Header, dataset: Dataset): string | null {
+  return text === documentHeader(dataset) ? null : text.replaceAll('\0', '\u2400');
 }
 
 function nameUnknown(fields: readonly string[], known: ReadonlySet<number>): Header['unknown'] {

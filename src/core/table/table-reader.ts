@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Dataset } from '../dataset.ts';
 import { FatalError } from '../errors.ts';
 import { type Charset, chooseCharset, decodeHeader } from './charset.ts';
-import { FieldParser, type Quotes, type TextRecord } from './field-parser.ts';
+import { openSplitter, type Quotes, type TextRecord } from './field-parser.ts';
 import { type Header, readHeader } from './header.ts';
 import { LineScreen, LONGEST_LINE, legible } from './line-screen.ts';
 import { isRefusal, type Reject, type Row, type RowCheck, rowCheck } from './row.ts';
@@ -43,7 +43,18 @@ export async function readTable(
   body: AsyncIterable<Buffer>,
   options: TableOptions,
 ): Promise<Table> {
-  const { line, lineNo, rest } = await readHeaderLine(body);
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    return await openTable(chunks, options);
+  } catch (error) {
+    // Nobody will read on: the body is given back.
+    await chunks.return?.();
+    throw error;
+  }
+}
+
+async function openTable(chunks: AsyncIterator<Buffer>, options: TableOptions): Promise<Table> {
+  const { line, lineNo, rest } = await readHeaderLine(chunks);
   const known = new Set(
     options.dataset.columns.flatMap(({ header, aliases = [] }) => [header, ...aliases]),
   );
@@ -52,8 +63,9 @@ export async function readTable(
     forced: options.forcedCharset,
     known,
   });
-  const fields = await splitHeader(decodeHeader(line, charset), options.quotes);
-  const header = readHeader(fields, options.dataset);
+  const text = decodeHeader(line, charset);
+  const fields = await splitHeader(text, options.quotes);
+  const header = readHeader(fields, options.dataset, text);
   const check = rowCheck({ ...options, header });
   return { header, batches: readLines(rest, { charset, check, lineNo, quotes: options.quotes }) };
 }
@@ -65,25 +77,39 @@ interface HeaderLine {
   readonly rest: AsyncIterable<Buffer>;
 }
 
-async function readHeaderLine(body: AsyncIterable<Buffer>): Promise<HeaderLine> {
-  const chunks = body[Symbol.asyncIterator]();
-  let bytes: Buffer = Buffer.alloc(0);
+async function readHeaderLine(chunks: AsyncIterator<Buffer>): Promise<HeaderLine> {
+  let held: Buffer[] = [];
+  let length = 0;
   let lineNo = 1;
-  for (;;) {
-    const end = bytes.indexOf(0x0a);
-    if (end >= 0) {
-      const line = bytes.subarray(0, end);
-      bytes = bytes.subarray(end + 1);
-      if (!isBlank(line)) return { line, lineNo, rest: resume(bytes, chunks) };
-      lineNo += 1;
-      continue;
+  for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
+    held.push(next.value);
+    length += next.value.length;
+    // Joined only where a line ends, so that a header in single bytes costs no more.
+    if (next.value.includes(0x0a)) {
+      let bytes = Buffer.concat(held);
+      for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a)) {
+        const line = bytes.subarray(0, end);
+        bytes = bytes.subarray(end + 1);
+        if (!isBlank(line)) return { line: checkLength(line), lineNo, rest: resume(bytes, chunks) };
+        lineNo += 1;
+      }
+      held = [bytes];
+      length = bytes.length;
     }
-    if (bytes.length > LONGEST_LINE)
-      throw new FatalError('HEADER_MISMATCH', 'the header has no end');
-    const next = await chunks.next();
-    if (next.done) return { line: bytes, lineNo, rest: resume(Buffer.alloc(0), chunks) };
-    bytes = Buffer.concat([bytes, next.value]);
+    if (length > LONGEST_LINE + 1) throw endlessHeader();
   }
+  const line = checkLength(Buffer.concat(held));
+  return { line, lineNo, rest: resume(Buffer.alloc(0), chunks) };
+}
+
+/** @throws FatalError `HEADER_MISMATCH` if the line is too long, a CR at its end not counted */
+function checkLength(line: Buffer): Buffer {
+  if (line.length - (line.at(-1) === 0x0d ? 1 : 0) > LONGEST_LINE) throw endlessHeader();
+  return line;
+}
+
+function endlessHeader(): FatalError {
+  return new FatalError('HEADER_MISMATCH', `the header is longer than ${LONGEST_LINE} bytes`);
 }
 
 async function* resume(first: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
@@ -100,7 +126,7 @@ function isBlank(line: Buffer): boolean {
 }
 
 async function splitHeader(text: string, quotes: Quotes): Promise<readonly string[]> {
-  const parser = new FieldParser(quotes);
+  const parser = openSplitter(quotes);
   const records = [...parser.push(`${text}\n`), ...(await parser.end())];
   return records[0]?.fields ?? [];
 }
@@ -118,7 +144,7 @@ async function* readLines(
   { charset, check, lineNo, quotes }: LinesOptions,
 ): AsyncGenerator<Batch> {
   const screen = new LineScreen(charset);
-  const parser = new FieldParser(quotes);
+  const parser = openSplitter(quotes);
   const sort = (records: readonly TextRecord[]): Batch => {
     const rows: Row[] = [];
     const rejects: Reject[] = [];
@@ -132,7 +158,9 @@ async function* readLines(
   };
   for await (const chunk of bytes) {
     const text = screen.push(chunk);
-    if (text !== '') yield sort(parser.push(text));
+    if (text === '') continue;
+    yield sort(parser.push(text));
+    screen.checkKept();
   }
   const last = parser.push(screen.end());
   yield sort([...last, ...(await parser.end())]);
@@ -146,7 +174,7 @@ function sortRecord(
 ): Row | Reject {
   const screened = screen.takenOut(record.text === null ? record.fields : [record.text]);
   if (screened) return { ...screened, lineNo, rowKey: null };
-  const result = check(record.fields, lineNo);
+  const result = check(record.fields, lineNo, record.plain ? record.text : null);
   if (!isRefusal(result)) return result;
   const line = record.text ?? record.fields.join('|');
   return { ...result, lineNo, hash: hashLine(line), line: legible(line) };

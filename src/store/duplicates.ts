@@ -1,0 +1,86 @@
+import type { PoolClient } from 'pg';
+import type { Dataset } from '../core/dataset.ts';
+import type { Header } from '../core/table/header.ts';
+import type { Reject } from '../core/table/row.ts';
+import { hashLine } from '../core/table/table-reader.ts';
+import { type Staged, stagingTable } from './staging.ts';
+
+/** Superseded lines kept per run; all are counted. */
+const KEPT_SUPERSEDED = 1000;
+
+interface SupersededRow {
+  readonly line_no: number;
+  readonly extra: Readonly<Record<string, string>> | null;
+  readonly [column: string]: unknown;
+}
+
+/** Rows taken out of the staging table. */
+export interface Duplicates {
+  readonly duplicate: number;
+  /** How many of them had a flag. */
+  readonly flagged: number;
+  /** Those that differed from the row that was kept; some of them, if there are many. */
+  readonly superseded: readonly Reject[];
+}
+
+/**
+ * Takes duplicates out of the staging table: the later line of a key wins; an earlier one that differs
+ * is kept among the rejects (P6).
+ *
+ * @param repeats keys to look at
+ */
+export async function removeDuplicates(
+  client: PoolClient,
+  dataset: Dataset,
+  header: Header,
+  repeats: Staged['repeats'],
+): Promise<Duplicates> {
+  if (repeats.length === 0) return { duplicate: 0, flagged: 0, superseded: [] };
+  const stage = stagingTable(dataset);
+  const key = dataset.key;
+  const content = [...dataset.columns.map(({ name }) => name), 'extra'];
+  const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
+  const named = repeats === 'many' ? [] : [repeats];
+  const { rows } = await client.query<{
+    duplicate: number;
+    flagged: number;
+    superseded: SupersededRow[] | null;
+  }>(
+    `with kept as (
+        select org_code, ${key}, max(line_no) as line_no from ${stage}
+        ${named.map(() => `where ${key} = any ($1)`).join('')}
+        group by org_code, ${key} having count(*) > 1
+      ), gone as (
+        delete from ${stage} a using kept k join ${stage} b using (line_no)
+        where a.org_code = k.org_code and a.${key} = k.${key} and a.line_no < k.line_no
+        returning a.*, ${row('a')} is distinct from ${row('b')} as differs
+      )
+      select count(*) as duplicate, count(*) filter (where flags is not null) as flagged,
+        (select json_agg(early) from (
+          select * from gone where differs order by line_no limit ${KEPT_SUPERSEDED}) as early) as superseded
+      from gone`,
+    named,
+  );
+  const { superseded, ...counts } = rows[0]!;
+  return {
+    ...counts,
+    superseded: (superseded ?? []).map((one) => asReject(one, dataset, header)),
+  };
+}
+
+/** Writes a staged row as the line it came from, in the order of its header. */
+function asReject(staged: SupersededRow, dataset: Dataset, header: Header): Reject {
+  const fields = Array.from({ length: header.width }, () => '');
+  header.positions.forEach((position, index) => {
+    if (position >= 0) fields[position] = (staged[dataset.columns[index]!.name] as string) ?? '';
+  });
+  for (const { position, name } of header.unknown) fields[position] = staged.extra?.[name] ?? '';
+  const line = fields.join('|');
+  return {
+    lineNo: staged.line_no,
+    reason: 'superseded',
+    rowKey: staged[dataset.key] as string,
+    hash: hashLine(line),
+    line,
+  };
+}

@@ -1,0 +1,136 @@
+import type { JobsOptions } from 'bullmq';
+import { z } from 'zod';
+import { parseTime } from '../../core/china-time.ts';
+import type { Clock } from '../../core/clock.ts';
+import { DATASET_NAMES, type FeedName, ORG_CODE } from '../../core/dataset.ts';
+import type { Interval } from '../../core/interval.ts';
+import { SYNC_JOB, type SyncJob, syncJobOptions } from '../../queue/sync-job.ts';
+import { chooseFeeds } from '../../sync/feed-choice.ts';
+import { type RequestStore, requestResync } from '../../sync/resync.ts';
+import { PageError } from '../page-error.ts';
+import type { BoardWords } from './board-words.ts';
+
+/** Longest reason, in characters. */
+const REASON_LENGTH = 500;
+
+/** Texts as people type them; what is left empty is not there. */
+const TYPED = z.preprocess(
+  (value) => (typeof value === 'string' && value.trim() === '' ? undefined : value),
+  z.string().trim().optional(),
+);
+
+const FORM = z.strictObject({
+  dataset: TYPED,
+  orgCode: TYPED,
+  from: TYPED,
+  to: TYPED,
+  reason: TYPED,
+  // Comes along when a job is duplicated; what it says is decided here anew.
+  regardless: z.unknown().optional(),
+});
+
+/** What a person who adds a job wants. */
+export interface AddedJob {
+  readonly feed: FeedName;
+  /** Source time to load again, in milliseconds of whole seconds; null: synchronise now. */
+  readonly during: Interval | null;
+  readonly reason: string | null;
+}
+
+/** A job as the queue takes it. */
+export interface QueuedJob {
+  readonly name: string;
+  readonly data: SyncJob;
+  readonly options: JobsOptions;
+}
+
+/** What an added job was made into. */
+export interface AcceptedJob {
+  readonly job: QueuedJob;
+  /** The request that is on record by now, with or without the job; null: there is none. */
+  readonly requestId: number | null;
+}
+
+/**
+ * Reads the data of a job as a person typed them.
+ *
+ * @throws PageError 422 that names the field, in these words
+ */
+export function readAddedJob(data: unknown, { data: words }: BoardWords): AddedJob {
+  const refuse = (detail: string) => new PageError(422, 'invalid', detail);
+  const typed = FORM.safeParse(data);
+  if (!typed.success) throw refuse(words.form);
+  const { orgCode, from, to, reason = null } = typed.data;
+  const dataset = DATASET_NAMES.find((name) => name === typed.data.dataset);
+  if (!dataset) throw refuse(words.dataset(DATASET_NAMES.join(', ')));
+  if (!ORG_CODE.test(orgCode ?? '')) throw refuse(words.orgCode);
+  if ((from === undefined) !== (to === undefined)) throw refuse(words.both);
+  const [start, end] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
+  if (start === null) throw refuse(words.time('from'));
+  if (end === null) throw refuse(words.time('to'));
+  const during = start === undefined || end === undefined ? null : { from: start, to: end };
+  const isRecordable =
+    reason === null ||
+    (during !== null && reason.length <= REASON_LENGTH && !/\p{Cc}/u.test(reason));
+  if (!isRecordable) throw refuse(words.reason);
+  return { feed: { dataset, orgCode: orgCode! }, during, reason };
+}
+
+/** What an added job is made of. */
+export interface AddedJobWorld {
+  readonly requests: RequestStore;
+  readonly clock: Clock;
+  readonly words: BoardWords;
+}
+
+/**
+ * Makes an added job ours: an interval is recorded as a request, which the job then serves; without
+ * one the job runs though the feed is not due. Options that were typed do not count.
+ *
+ * @param requestedBy such as `web:alice`
+ * @throws PageError 422; FatalError CONFIG where an interval or a feed can not be had. Nothing has been
+ *   recorded then
+ */
+export async function acceptAddedJob(
+  { requests, clock, words }: AddedJobWorld,
+  typed: unknown,
+  requestedBy: string,
+): Promise<AcceptedJob> {
+  const { feed, during, reason } = readAddedJob(typed, words);
+  const { orgCode, dataset } = feed;
+  if (during) {
+    const wish = { orgCodes: [orgCode], datasets: [dataset], during, reason, requestedBy };
+    const recorded = await requestResync(
+      { requests, clock },
+      { ...wish, force: false, maxRejects: null },
+    );
+    const job = { name: SYNC_JOB, data: feed, options: syncJobOptions(feed) };
+    return { job, requestId: recorded[0]!.id };
+  }
+  const [known] = chooseFeeds(await requests.feedsOf(orgCode), orgCode, [dataset]);
+  if (!known!.active) throw new PageError(422, 'invalid', words.data.inactive);
+  const data: SyncJob = { ...feed, regardless: true };
+  return { job: { name: SYNC_JOB, data, options: syncJobOptions(data) }, requestId: null };
+}
+
+/** JSON Schema of a job's data: fills the dialog in and has the browser check what is typed. */
+export function addedJobSchema({ schema: words }: BoardWords): Record<string, unknown> {
+  const text = (description: string, rest: object = {}) => ({
+    type: 'string',
+    description,
+    ...rest,
+  });
+  return {
+    type: 'object',
+    required: ['dataset', 'orgCode'],
+    additionalProperties: false,
+    properties: {
+      dataset: text(words.dataset, { enum: DATASET_NAMES }),
+      orgCode: text(words.orgCode, { pattern: ORG_CODE.source }),
+      from: text(words.from),
+      to: text(words.to),
+      reason: text(words.reason, { maxLength: REASON_LENGTH }),
+    },
+    examples: [{ dataset: DATASET_NAMES[0], orgCode: '', from: '', to: '', reason: '' }],
+  };
+}

@@ -1,0 +1,71 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { watchRepeats } from '../../src/core/table/duplicate-keys.ts';
+
+function repeatsAmong(keys: Iterable<string>): readonly string[] | 'many' {
+  const watch = watchRepeats();
+  for (const key of keys) watch.see(key);
+  return watch.repeats();
+}
+
+function* numbered(count: number, from = 0): Generator<string> {
+  for (let number = from; number < from + count; number++) yield `WJ${number}`;
+}
+
+function heapAfterCollection(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+describe('a watch for repeated keys', () => {
+  it('names just those that repeat, while they are few', () => {
+    const keys = fc.array(fc.string({ unit: 'binary', maxLength: 3 }), { maxLength: 40 });
+    fc.assert(
+      fc.property(keys, (keys) => {
+        const twice = keys.filter((key, index) => keys.indexOf(key) < index);
+        expect(new Set(repeatsAmong(keys))).toEqual(new Set(twice));
+      }),
+    );
+  });
+
+  it('misses none among many', () => {
+    const which = fc.uniqueArray(fc.integer({ min: 0, max: 49_999 }), { maxLength: 50 });
+    fc.assert(
+      fc.property(which, (which) => {
+        const again = which.map((number) => `WJ${number}`);
+        expect(repeatsAmong([...numbered(50_000), ...again])).toEqual(
+          expect.arrayContaining(again),
+        );
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('names hardly any of a million that do not repeat', () => {
+    const named = repeatsAmong(numbered(1_000_000, 320_500_000_000));
+    expect(named.length).toBeLessThan(200);
+    expect(named).not.toBe('many');
+  });
+
+  it('keeps the keys that it names, not the text that they were cut from', () => {
+    const watch = watchRepeats();
+    const room = 64 * 1024;
+    const before = heapAfterCollection();
+    for (let number = 0; number < 900; number++) {
+      const key = `key ${number} `.padEnd(20);
+      const text = key.padEnd(room);
+      watch.see(key);
+      watch.see(text.slice(0, 20));
+    }
+    for (const key of numbered(30_000)) watch.see(key);
+    expect(watch.repeats().length).toBeGreaterThan(800);
+    expect(heapAfterCollection() - before).toBeLessThan(100 * room);
+  });
+
+  it('says many where too many repeat to be named', () => {
+    expect(repeatsAmong([...numbered(30_000), ...numbered(30_000)])).toBe('many');
+  });
+});
