@@ -1,0 +1,72 @@
+import { Readable } from 'node:stream';
+import { parse } from 'csv-parse';
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { CATALOGUE } from '../../../src/datasets/catalogue.ts';
+import { peakMemory, processorTime, serveTasks } from '../program.ts';
+import { ADDRESS_COLUMNS } from '../rows.ts';
+
+/** A table to load, as most people write it. */
+export interface BatchesTask {
+  readonly databaseUrl: string;
+  readonly tableUrl: string;
+}
+
+/** What was done. */
+export interface BatchesResult {
+  readonly seconds: number;
+  readonly peak: number;
+  /** Processor time of the process, in seconds. */
+  readonly cpu: number;
+}
+
+/** Rows that one statement inserts. */
+const BATCH = 1_000;
+
+type Line = Record<string, string>;
+
+const NAMES = new Map(CATALOGUE.addresses.columns.map(({ header, name }) => [header, name]));
+
+serveTasks(async ({ databaseUrl, tableUrl }: BatchesTask): Promise<BatchesResult> => {
+  const pool = new pg.Pool({ connectionString: databaseUrl });
+  const db = new Kysely<{ address: Line }>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    const cpuBefore = processorTime();
+    const started = performance.now();
+    const answer = await fetch(tableUrl);
+    const lines = Readable.fromWeb(answer.body as never).pipe(
+      parse({
+        delimiter: '|',
+        quote: null,
+        columns: (header: string[]) => header.map((name) => NAMES.get(name)!),
+      }),
+    );
+    let batch: Line[] = [];
+    for await (const line of lines as AsyncIterable<Line>) {
+      batch.push(line);
+      if (batch.length < BATCH) continue;
+      await upsert(db, batch);
+      batch = [];
+    }
+    if (batch.length > 0) await upsert(db, batch);
+    const seconds = (performance.now() - started) / 1000;
+    return { seconds, peak: peakMemory(), cpu: processorTime() - cpuBefore };
+  } finally {
+    await db.destroy();
+  }
+});
+
+async function upsert(db: Kysely<{ address: Line }>, batch: readonly Line[]): Promise<void> {
+  const content = ADDRESS_COLUMNS.filter((name) => name !== 'org_code' && name !== 'address_code');
+  await db
+    .insertInto('address')
+    .values(batch)
+    .onConflict((conflict) =>
+      conflict
+        .columns(['org_code', 'address_code'])
+        .doUpdateSet((eb) =>
+          Object.fromEntries(content.map((name) => [name, eb.ref(`excluded.${name}` as never)])),
+        ),
+    )
+    .execute();
+}
