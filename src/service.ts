@@ -178,6 +178,7 @@ async function startWorkerRole(
     concurrency,
     run: (feed, regardless, signal) =>
       counted(catchUp(sync, feed, { trigger: 'schedule', regardless }, signal), events),
+    isShut: () => sync.databaseGate.trouble() !== null,
   });
   return () => worker.close(GRACE);
 }

@@ -1,4 +1,5 @@
 import type { SettingName, Settings } from './config.ts';
+import { MINUTE } from './core/china-time.ts';
 import type { Clock } from './core/clock.ts';
 import { limitRepeats, REPEAT_EVERY } from './core/repeats.ts';
 import type { Logger } from './logger.ts';
@@ -6,7 +7,7 @@ import { openKeeping } from './store/keeping.ts';
 import { openPlatformState, openRequestPacer } from './store/platform-state.ts';
 import type { Database } from './store/pool.ts';
 import { openTokenStore } from './store/session-tokens.ts';
-import { Store } from './store/store.ts';
+import { STATEMENT_LIMIT, Store } from './store/store.ts';
 import { openDatabaseGate } from './sync/database-gate.ts';
 import type { KeepWorld } from './sync/keep.ts';
 import type { Progress } from './sync/load.ts';
@@ -42,6 +43,10 @@ export function openWorld(options: WorldOptions): World {
   const maySay = limitRepeats(REPEAT_EVERY);
   const store = new Store(settings.DATABASE_URL, {
     runs: settings.SYNC_CONCURRENCY,
+    // Whoever waits for another's renewal of the token waits in one statement.
+    statement: Math.max(STATEMENT_LIMIT, renewalLimit(settings) + MINUTE),
+    onCut: (connections) =>
+      log.warn({ connections }, 'no answer from the database for a minute, connections given up'),
     onError: (code) => {
       if (maySay(code, Date.now())) log.warn({ code }, 'database connection lost');
     },

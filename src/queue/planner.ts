@@ -1,12 +1,19 @@
 import type { FeedName } from '../core/dataset.ts';
-import { describeError, toSyncError } from '../core/errors.ts';
+import { describeError, RetryableError, toSyncError } from '../core/errors.ts';
 import { limitRepeats, REPEAT_EVERY } from '../core/repeats.ts';
 import type { SyncLog } from '../sync/ports.ts';
 import { type QueueBackend, storeTrouble } from './backend.ts';
 import { closeWithin } from './closing.ts';
+import { openStepBack } from './step-back.ts';
 import { PLAN_QUEUE, SYNC_JOB, SYNC_QUEUE, type SyncJob, syncJobOptions } from './sync-job.ts';
 
 const SCHEDULER = 'tick';
+
+/**
+ * How long finding the feeds may take, in milliseconds. No other process ticks meanwhile, so one that
+ * waits in vain for its database must let the others plan.
+ */
+const PLAN_LIMIT = 30_000;
 
 /** What the planner needs of the world. */
 export interface PlannerOptions {
@@ -15,6 +22,8 @@ export interface PlannerOptions {
   readonly tick: number;
   /** Finds the feeds to wake. */
   readonly plan: () => Promise<readonly FeedName[]>;
+  /** Milliseconds that this may take before the tick fails and the next goes on. */
+  readonly limit?: number;
   /**
    * Keeps house once those feeds are queued; the next tick does not wait for it, nor does it begin twice.
    * The signal aborts when the planner closes, which waits for its end as long as for the queue's.
@@ -37,7 +46,7 @@ export interface Planner {
  * The scheduler itself is watched and made anew, since whoever empties Redis takes it away too.
  */
 export async function startPlanner(options: PlannerOptions): Promise<Planner> {
-  const { backend, tick, plan, keep, log } = options;
+  const { backend, tick, plan, keep, log, limit = PLAN_LIMIT } = options;
   const planQueue = backend.queue<object>(PLAN_QUEUE);
   const syncQueue = backend.queue<SyncJob>(SYNC_QUEUE);
   const maySay = limitRepeats(REPEAT_EVERY);
@@ -57,6 +66,8 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
   const closing = new AbortController();
   let keeping: Promise<unknown> | null = null;
   const keepHouse = () => {
+    // A tick that was under way when the planner closed begins nothing more.
+    if (closing.signal.aborted) return;
     keeping ??= keep(closing.signal)
       .catch((error) => warn(error, 'housekeeping failed'))
       .finally(() => {
@@ -68,7 +79,10 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
     PLAN_QUEUE,
     async () => {
       try {
-        const feeds = await plan();
+        const feeds = await within(limit, plan()).catch((error) => {
+          stepBack.begin();
+          throw error;
+        });
         await syncQueue.addBulk(
           feeds.map((feed) => ({ name: SYNC_JOB, data: { ...feed }, opts: syncJobOptions(feed) })),
         );
@@ -81,6 +95,8 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
     },
     { concurrency: 1 },
   );
+  // Whoever can not plan lets others try, and comes back when they had their turn.
+  const stepBack = openStepBack(worker, 2 * tick);
   let ensuring = false;
   const watch = setInterval(async () => {
     if (ensuring) return;
@@ -91,11 +107,27 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
   return {
     async close() {
       clearInterval(watch);
+      stepBack.close();
       closing.abort();
       const house = { close: async () => void (await keeping), disconnect: async () => {} };
       await Promise.all([worker, planQueue, syncQueue, house].map((part) => closeWithin(part)));
     },
   };
+}
+
+/** Waits for the feeds to wake, but no longer than a limit in milliseconds. */
+async function within<T>(limit: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const expire = () =>
+      reject(new RetryableError('DATABASE_BUSY', `planning took longer than ${limit} ms`));
+    timer = setTimeout(expire, limit);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 type PlanQueue = ReturnType<QueueBackend['queue']>;

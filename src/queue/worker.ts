@@ -5,6 +5,7 @@ import type { FeedName } from '../core/dataset.ts';
 import { describeError, FatalError, InterruptedError, toSyncError } from '../core/errors.ts';
 import type { QueueBackend } from './backend.ts';
 import { closeWithin } from './closing.ts';
+import { openStepBack } from './step-back.ts';
 import { readSyncJob, SYNC_QUEUE, type SyncJob } from './sync-job.ts';
 
 /** What the worker needs of the world. */
@@ -17,7 +18,14 @@ export interface SyncWorkerOptions {
    * @param regardless true for a job that a person added or retried: it runs though not due
    */
   readonly run: (feed: FeedName, regardless: boolean, signal: AbortSignal) => Promise<string>;
+  /** Whether this process can take no work just now: it then leaves jobs to the others for a while. */
+  readonly isShut?: () => boolean;
+  /** For how long, in milliseconds. */
+  readonly rest?: number;
 }
+
+/** How long a worker that is shut leaves jobs to others: a gate that is closed is tried as often. */
+const REST = 10_000;
 
 /** A worker that runs. */
 export interface SyncWorker {
@@ -33,6 +41,8 @@ export async function startWorker({
   backend,
   concurrency,
   run,
+  isShut = () => false,
+  rest = REST,
 }: SyncWorkerOptions): Promise<SyncWorker> {
   const stopping = new AbortController();
   // Every run in hand listens, however many there are.
@@ -56,13 +66,16 @@ export async function startWorker({
         throw legible(error);
       } finally {
         inHand.delete(turn);
+        if (isShut()) stepBack.begin();
       }
     },
     { concurrency },
   );
+  const stepBack = openStepBack(worker, rest);
   await worker.waitUntilReady();
   return {
     async close(grace) {
+      stepBack.close();
       // Takes no new job from now on; it ends when those in hand have been reported to the queue.
       const closing = worker.close();
       const timer = new AbortController();

@@ -21,6 +21,7 @@ import type {
   WindowCommit,
 } from '../sync/ports.ts';
 import { cancelOnAbort } from './cancellation.ts';
+import { type ClaimSignal, followClaim } from './claim-signal.ts';
 import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
 import { databaseError } from './database-error.ts';
 import { type Duplicates, removeDuplicates } from './duplicates.ts';
@@ -66,6 +67,7 @@ export class PostgresClaim implements FeedClaim {
   readonly #dataset: Dataset;
   readonly #signal: AbortSignal;
   readonly #stopCancelling: () => void;
+  readonly #following: ClaimSignal;
   #runId: number | null = null;
   #staged: { readonly header: Header; readonly rows: Staged; readonly out: Duplicates } | null =
     null;
@@ -83,6 +85,11 @@ export class PostgresClaim implements FeedClaim {
     this.databaseNow = held.databaseNow;
     this.#backendPid = held.backendPid;
     this.#dataset = CATALOGUE[held.feed.dataset];
+    this.#following = followClaim(client, held.signal);
+  }
+
+  get signal(): AbortSignal {
+    return this.#following.signal;
   }
 
   /**
@@ -264,6 +271,7 @@ export class PostgresClaim implements FeedClaim {
   #close(broken: boolean): void {
     this.#open = false;
     this.#stopCancelling();
+    this.#following.clear();
     if (this.#runId !== null) this.#surroundings.running.delete(this.#runId);
     // A cancellation on its way could hit the next run on this connection.
     this.#client.release(broken || this.#signal.aborted);

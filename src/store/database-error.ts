@@ -77,6 +77,7 @@ const DRIVER_MESSAGES = [
   'Connection terminated due to connection timeout',
   'Connection terminated',
   'timeout exceeded when trying to connect',
+  'Query read timeout',
   'Client was closed and is not queryable',
   'Client has encountered a connection error and is not queryable',
 ];

@@ -18,6 +18,9 @@ export const HEARTBEAT_EVERY = 15_000;
 /** How long a run may show no life before its backend is ended. */
 const HEARTBEAT_LIMIT = '1 minute';
 
+/** The same in milliseconds: after it a process gives up what it could show no life for. */
+export const SILENCE_LIMIT = 60_000;
+
 /** How long a preview of one window may take: it holds nothing up, but a stopped process must not keep it. */
 const PREVIEW_LIMIT = '1 hour';
 
@@ -50,18 +53,20 @@ export async function interruptRuns(
 /** Runs of this process that are under way, by id, with how far each table has come. */
 export type RunsInHand = Map<number, TableProgress>;
 
-/** Shows life for the runs of this process, and how far they are, from another connection than theirs. */
+/**
+ * Shows life for the runs of this process, and how far they are, from another connection than theirs;
+ * without any it asks Postgres all the same, to learn whether it can be reached.
+ */
 export async function beat(
   db: Database,
   running: Readonly<Pick<RunsInHand, 'size' | 'keys' | 'values'>>,
 ): Promise<void> {
-  if (running.size === 0) return;
   const ids = [...running.keys()];
   // A run that is just committing holds its row: skip it rather than wait.
   const free = db
     .selectFrom('vcc.run as r')
     .select('r.id')
-    .where('r.id', 'in', ids)
+    .where('r.id', '=', sql<number>`any(${ids}::bigint[])`)
     .where('r.status', '=', 'running')
     .forUpdate()
     .skipLocked();

@@ -26,6 +26,11 @@ export interface PoolOptions {
   readonly idle?: number;
   /** Server settings of each connection (`-c name=value`), such as `search_path`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /**
+   * How long a statement may go unanswered before its connection is thrown away, in milliseconds;
+   * undefined: as long as it takes. Postgres is not told, for a way that is lost: it may go on with it.
+   */
+  readonly limit?: number;
   /** Told of the SQLSTATE or system code when an idle connection breaks; the pool replaces it by itself. */
   readonly onError?: (code: string) => void;
 }
@@ -56,6 +61,9 @@ export function openPool(databaseUrl: string, options: PoolOptions): pg.Pool {
     keepAliveInitialDelayMillis: 30_000,
     idleTimeoutMillis: options.idle ?? 10_000,
     connectionTimeoutMillis: 10_000,
+    // Alone, the limit would leave the connection to the next, behind the statement that hangs: only
+    // where statements may be pipelined does the driver destroy it.
+    ...(options.limit !== undefined && { query_timeout: options.limit, pipeline: true }),
     options: Object.entries(settings)
       .map(([name, value]) => `-c ${name}=${value}`)
       .join(' '),

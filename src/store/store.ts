@@ -13,7 +13,8 @@ import {
   orgCodesWithFeeds,
   recentRuns,
 } from './feeds.ts';
-import { beat, HEARTBEAT_EVERY, type RunsInHand, reapRuns } from './heartbeat.ts';
+import { type Fence, openFence } from './fence.ts';
+import { beat, HEARTBEAT_EVERY, type RunsInHand, reapRuns, SILENCE_LIMIT } from './heartbeat.ts';
 import { type Database, openDatabase, openPool, openPrepared, RUN_CONNECTIONS } from './pool.ts';
 import { knownRejects } from './rejects.ts';
 import { failRun } from './runs.ts';
@@ -25,7 +26,19 @@ export interface StoreOptions {
   readonly onError?: (code: string) => void;
   /** Milliseconds between signs of life. */
   readonly heartbeat?: number;
+  /** Milliseconds without an answer of Postgres after which connections in use are given up. */
+  readonly silence?: number;
+  /** Longest wait for the answer to a short statement, in milliseconds. */
+  readonly statement?: number;
+  /** Told that so many connections were given up. */
+  readonly onCut?: (connections: number) => void;
 }
+
+/**
+ * How long a short statement may take, in milliseconds: far longer than any does, and longer than a token's
+ * renewal is waited for.
+ */
+export const STATEMENT_LIMIT = 2 * 60_000;
 
 /** Advisory lock of work that must not run twice at once. */
 const EXCLUSIVE_LOCK = 0x7665;
@@ -74,13 +87,26 @@ export class Store {
   readonly #lookPool: pg.Pool;
   readonly #noticePool: pg.Pool;
   readonly #running: RunsInHand = new Map();
+  readonly #fence: Fence;
   readonly #heartbeat: NodeJS.Timeout;
 
   constructor(
     databaseUrl: string,
-    { runs, onError = () => {}, heartbeat = HEARTBEAT_EVERY }: StoreOptions,
+    {
+      runs,
+      onError = () => {},
+      onCut = () => {},
+      heartbeat = HEARTBEAT_EVERY,
+      silence = SILENCE_LIMIT,
+      statement = STATEMENT_LIMIT,
+    }: StoreOptions,
   ) {
-    this.pool = openPool(databaseUrl, { max: Math.max(4, runs), name: 'vcc-sync', onError });
+    this.pool = openPool(databaseUrl, {
+      max: Math.max(4, runs),
+      name: 'vcc-sync',
+      limit: statement,
+      onError,
+    });
     this.db = openDatabase(this.pool);
     this.prepared = openPrepared(this.pool);
     this.#runPool = openPool(databaseUrl, {
@@ -103,8 +129,14 @@ export class Store {
     this.#noticePool = openPool(databaseUrl, { max: NOTICES, name: 'vcc-sync push', ...looking });
     this.notices = openDatabase(this.#noticePool);
     this.feeds = this.#openFeeds();
+    this.#fence = openFence({
+      pools: this.#pools(),
+      ask: () => beat(this.db, this.#running),
+      limit: silence,
+      onCut,
+    });
     this.#heartbeat = setInterval(() => {
-      beat(this.db, this.#running).catch((error) => onError(error.code ?? error.name));
+      this.#fence.check().catch((error) => onError(error.code ?? error.name));
     }, heartbeat);
     this.#heartbeat.unref();
   }
@@ -170,8 +202,11 @@ export class Store {
   /** Ends the heartbeat and all connections; runs must have ended before. */
   async close(): Promise<void> {
     clearInterval(this.#heartbeat);
-    const pools = [this.pool, this.#runPool, this.#previewPool, this.#lookPool, this.#noticePool];
-    await Promise.all(pools.map((pool) => pool.end()));
+    await Promise.all(this.#pools().map((pool) => pool.end()));
+  }
+
+  #pools(): pg.Pool[] {
+    return [this.pool, this.#runPool, this.#previewPool, this.#lookPool, this.#noticePool];
   }
 }
 

@@ -268,7 +268,7 @@ function withStaged<T>(
 ): Promise<T> {
   return lookInto(sync, feed.id, signal, async (staging) => {
     const tally = new Tally(async () => new Set());
-    const table = await openTable(sync, staging, interval, signal);
+    const table = await openTable(sync, staging, interval);
     await stageTable(sync, staging, table, tally);
     checkRejects(tally, null);
     return look(staging);

@@ -136,13 +136,7 @@ async function takeTurn(
     // Not before: whoever has no work or finds the feed held must not use the probe up.
     if (options.isProbe && !(await world.platformState.takeProbe(world.clock()))) return 'held';
     const task = { work, trigger: triggerOf(feed, options), now };
-    const outcome = await syncWindow(
-      world,
-      claim,
-      task,
-      decide(world, options.waitsFor !== null),
-      signal,
-    );
+    const outcome = await syncWindow(world, claim, task, decide(world, options.waitsFor !== null));
     world.databaseGate.open();
     const { dataset, orgCode: org } = feed;
     const facts = { dataset, org, run: outcome.runId };

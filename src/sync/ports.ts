@@ -129,6 +129,8 @@ export interface FeedStaging {
   readonly feed: ClaimedFeed;
   /** Postgres's clock at the beginning. */
   readonly databaseNow: number;
+  /** Aborts when the caller stops, or when the connection is lost; its reason is a `SyncError`. */
+  readonly signal: AbortSignal;
   /** Takes the rows into the connection's staging table; duplicates are taken out. */
   stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void>;
   /** Counts what a merge of the staged rows would do, without doing it. */

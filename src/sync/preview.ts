@@ -95,7 +95,7 @@ async function lookAt(
     const staging = await world.feeds.preview(feed.id, signal);
     if (typeof staging === 'string') return { state: staging };
     try {
-      return await classifyWindow(world, staging, options, signal);
+      return await classifyWindow(world, staging, options);
     } finally {
       await staging.release();
     }
@@ -108,12 +108,11 @@ async function classifyWindow(
   world: SyncWorld,
   staging: FeedStaging,
   { window, force, maxRejects }: PreviewOptions & { readonly window: Interval },
-  signal: AbortSignal,
 ): Promise<PreviewOutcome> {
   const now = world.clock() + (await world.platformState.clockSkew());
   const requested = requestedInterval(window, world.settings.overlap, now);
   const tally = new Tally(async () => new Set());
-  const table = await openTable(world, staging, requested, signal);
+  const table = await openTable(world, staging, requested);
   tally.started(table, world.clock);
   await stageTable(world, staging, table, tally);
   const { syncedThrough } = endsOf(world, staging, window, table.date);

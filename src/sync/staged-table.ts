@@ -35,12 +35,11 @@ export async function lookInto<T>(
   }
 }
 
-/** Asks the platform for what a feed's window needs. */
+/** Asks the platform for what a feed's window needs; what is lost with the connection is not read on. */
 export function openTable(
   { platform }: SyncWorld,
-  { feed: { dataset, orgCode, areaCode } }: FeedStaging,
+  { feed: { dataset, orgCode, areaCode }, signal }: FeedStaging,
   requested: Interval,
-  signal: AbortSignal,
 ): Promise<Download> {
   return platform.download({ dataset: CATALOGUE[dataset], orgCode, areaCode, requested }, signal);
 }

@@ -82,7 +82,6 @@ export async function syncWindow(
   claim: FeedClaim,
   task: WindowTask,
   decisions: Decisions,
-  signal: AbortSignal,
 ): Promise<WindowOutcome> {
   const { work, trigger, now } = task;
   const requested = requestedInterval(work.window, world.settings.overlap, now);
@@ -93,7 +92,7 @@ export async function syncWindow(
       window: work.window,
       requested,
     },
-    open: () => openTable(world, claim, requested, signal),
+    open: () => openTable(world, claim, requested),
     maxRejects: work.request?.maxRejects ?? null,
     merging({ date }) {
       const { covered, syncedThrough } = endsOf(world, claim, work.window, date);

@@ -24,7 +24,7 @@ export interface Reply {
 
 /** Ends one exchange when the caller stops or its time is used up. */
 export interface Deadline {
-  /** Its reason is a `SyncError`. */
+  /** Its reason is a `SyncError`: the caller's own, if it gave one. */
   readonly signal: AbortSignal;
   /** Lets go of the timer and the caller's signals; harmless twice. */
   clear(): void;
@@ -94,7 +94,7 @@ function bodyHeaders({ contentType, length }: PostBody): Record<string, string> 
 /** Starts the time of one exchange; `total` in milliseconds. */
 export function startDeadline(callers: readonly AbortSignal[], total: number): Deadline {
   const controller = new AbortController();
-  const interrupt = () => controller.abort(new InterruptedError());
+  const interrupt = () => controller.abort(reasonOf(callers));
   const expire = () =>
     controller.abort(
       new RetryableError('DOWNLOAD_TIMEOUT', `the exchange took longer than ${total} ms`),
@@ -112,6 +112,11 @@ export function startDeadline(callers: readonly AbortSignal[], total: number): D
       for (const caller of callers) caller.removeEventListener('abort', interrupt);
     },
   };
+}
+
+function reasonOf(callers: readonly AbortSignal[]): SyncError {
+  const reason: unknown = callers.find(({ aborted }) => aborted)?.reason;
+  return reason instanceof SyncError ? reason : new InterruptedError();
 }
 
 /** The system's or undici's code of a failure, safe to show; its message could quote the answer. */

@@ -3,45 +3,15 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { HOUR, MINUTE } from '../../src/core/china-time.ts';
 import { keyPrefix, openBackend, type QueueBackend } from '../../src/queue/backend.ts';
-import { type Planner, type PlannerOptions, startPlanner } from '../../src/queue/planner.ts';
 import { SYNC_QUEUE, type SyncJob, syncJobOptions } from '../../src/queue/sync-job.ts';
-import { type SyncWorker, startWorker } from '../../src/queue/worker.ts';
+import { startWorker } from '../../src/queue/worker.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
-import { planTick } from '../../src/sync/plan.ts';
 import { eventually } from '../support/eventually.ts';
+import { startQueueProcess } from '../support/queue-process.ts';
 import { useRedis } from '../support/redis.ts';
 import { type Harness, openHarness } from '../support/sync-harness.ts';
 
 const redis = useRedis();
-
-/** Milliseconds between ticks: tests need not wait for ten seconds. */
-const TICK = 250;
-
-/** A planner and workers as a process has them, on a harness's clock. */
-async function startProcess(
-  h: Harness,
-  backend: QueueBackend,
-  keep: PlannerOptions['keep'] = async () => {},
-): Promise<() => Promise<void>> {
-  const planner: Planner = await startPlanner({
-    backend,
-    tick: TICK,
-    plan: () => planTick(h.sync),
-    keep,
-    exclusively: (work) => h.store.exclusively(work),
-    log: h.log,
-  });
-  const worker: SyncWorker = await startWorker({
-    backend,
-    concurrency: 4,
-    run: (feed, regardless, signal) =>
-      catchUp(h.sync, feed, { trigger: 'schedule', regardless }, signal),
-  });
-  return async () => {
-    await planner.close();
-    await worker.close(10_000);
-  };
-}
 
 function suite(kind: 'redis' | 'postgres') {
   let h: Harness;
@@ -76,7 +46,7 @@ function suite(kind: 'redis' | 'postgres') {
 
   async function start(processes: number): Promise<void> {
     for (let count = 0; count < processes; count += 1) {
-      stops.push(await startProcess(h, await openQueue()));
+      stops.push(await startQueueProcess(h, await openQueue()));
     }
   }
 
@@ -104,12 +74,14 @@ function suite(kind: 'redis' | 'postgres') {
     let [begun, ended, jobsAtFirst] = [0, 0, -1];
     const backend = await openQueue();
     const queue = backend.queue<SyncJob>(SYNC_QUEUE);
-    const stop = await startProcess(h, backend, async (signal) => {
-      begun += 1;
-      const { completed, active, waiting } = await queue.getJobCounts();
-      if (begun === 1) jobsAtFirst = completed! + active! + waiting!;
-      if (!signal.aborted) await once(signal, 'abort');
-      ended += 1;
+    const stop = await startQueueProcess(h, backend, {
+      async keep(signal) {
+        begun += 1;
+        const { completed, active, waiting } = await queue.getJobCounts();
+        if (begun === 1) jobsAtFirst = completed! + active! + waiting!;
+        if (!signal.aborted) await once(signal, 'abort');
+        ended += 1;
+      },
     });
     stops.push(stop, () => queue.close());
     for (let round = 0; round < 2; round += 1) {
