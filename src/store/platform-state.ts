@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { Clock } from '../core/clock.ts';
 import { describeError, type ErrorCode, type SyncError } from '../core/errors.ts';
 import type { Gate, PlatformState, RequestPacer } from '../sync/ports.ts';
 import { guarded } from './database-error.ts';
@@ -11,9 +12,24 @@ export const PROBE_EVERY = 30_000;
 /** Smaller changes of the clock difference are noise of the `Date` header, in milliseconds. */
 const SKEW_STEP = 2_000;
 
-/** What all processes know of the platform together, kept in Postgres so that it outlives Redis. */
-export function openPlatformState(db: Database, appId: string): PlatformState {
-  let notedSkew: number | null = null;
+/**
+ * How long a process takes for granted that the clock difference it has written is still stored, in
+ * milliseconds: another, whose own clock is wrong, may have written over it.
+ */
+const SKEW_KNOWN = 60_000;
+
+/**
+ * What all processes know of the platform together, kept in Postgres so that it outlives Redis.
+ *
+ * @param clock milliseconds from any moment; it must not be set back
+ */
+export function openPlatformState(
+  db: Database,
+  appId: string,
+  clock: Clock = () => performance.now(),
+): PlatformState {
+  let noted: { readonly skew: number; readonly until: number } | null = null;
+  let noting: Promise<unknown> = Promise.resolve();
   const row = db.selectFrom('vcc.platform_state').where('app_id', '=', appId);
   const change = db.updateTable('vcc.platform_state').where('app_id', '=', appId);
   const changed = async (update: typeof change): Promise<boolean> =>
@@ -59,24 +75,52 @@ export function openPlatformState(db: Database, appId: string): PlatformState {
       return changed(change.set(open).where('blocked_since', 'is not', null));
     },
 
-    async clockSkew(): Promise<number> {
-      const known = await guarded(row.select('clock_skew').executeTakeFirst());
-      return (known?.clock_skew ?? 0) * 1000;
-    },
+    clockSkew: () => guarded(readSkew(db, appId)),
 
-    async noteClockSkew(skew): Promise<void> {
-      if (notedSkew !== null && Math.abs(skew - notedSkew) < SKEW_STEP) return;
-      notedSkew = skew;
-      const seen = { clock_skew: skew / 1000 };
-      await guarded(
-        db
-          .insertInto('vcc.platform_state')
-          .values({ app_id: appId, ...seen })
-          .onConflict((conflict) => conflict.column('app_id').doUpdateSet(seen))
-          .execute(),
-      );
+    noteClockSkew(skew): Promise<void> {
+      // One after the other, so that the last one told is the one that stays.
+      const written = noting.then(async () => {
+        if (noted && clock() < noted.until && !differs(skew, noted.skew)) return;
+        noted = null;
+        const stored = await guarded(writeSkew(db, appId, skew));
+        noted = { skew: stored, until: clock() + SKEW_KNOWN };
+      });
+      noting = written.catch(() => {});
+      return written;
     },
   };
+}
+
+function differs(skew: number, known: number): boolean {
+  return Math.abs(skew - known) >= SKEW_STEP;
+}
+
+/**
+ * Stores a clock difference, unless what is stored is the same but for noise; answers what is stored
+ * then. All in milliseconds.
+ */
+async function writeSkew(db: Database, appId: string, skew: number): Promise<number> {
+  const seen = { clock_skew: skew / 1000 };
+  const known = sql.ref('vcc.platform_state.clock_skew');
+  const change = sql<boolean>`${known} is null
+    or abs(${known} - ${seen.clock_skew}) >= ${SKEW_STEP / 1000}`;
+  const written = await db
+    .insertInto('vcc.platform_state')
+    .values({ app_id: appId, ...seen })
+    .onConflict((conflict) => conflict.column('app_id').doUpdateSet(seen).where(change))
+    .returning('clock_skew')
+    .executeTakeFirst();
+  return written ? skew : readSkew(db, appId);
+}
+
+/** The stored clock difference in milliseconds; 0 before one was seen. */
+async function readSkew(db: Database, appId: string): Promise<number> {
+  const stored = await db
+    .selectFrom('vcc.platform_state')
+    .select('clock_skew')
+    .where('app_id', '=', appId)
+    .executeTakeFirst();
+  return (stored?.clock_skew ?? 0) * 1000;
 }
 
 /**

@@ -116,6 +116,48 @@ describe("the platform's clock", () => {
     expect(await elsewhere.clockSkew()).toBe(90 * SECOND);
   });
 
+  it('is written after all by the next answer where a write has failed', async () => {
+    const pool = openPool(database.url, { max: 1, name: 'vcc-sync test' });
+    const db = openDatabase(pool);
+    const noting = openPlatformState(db, 'app');
+    await database.pool.query('alter table vcc.platform_state rename to hidden');
+    await expect(noting.noteClockSkew(600 * SECOND)).rejects.toMatchObject({
+      code: 'DATABASE_BUSY',
+    });
+    await database.pool.query('alter table vcc.hidden rename to platform_state');
+    await noting.noteClockSkew(600 * SECOND);
+    expect(await elsewhere.clockSkew()).toBe(600 * SECOND);
+    await pool.end();
+  });
+
+  it('is set right within a minute by a process that saw nothing of what another wrote', async () => {
+    let now = 0;
+    const steady = openPlatformState(openDatabase(database.pool), 'app', () => now);
+    await steady.noteClockSkew(0);
+    // As by a process whose own clock is an hour off for a while, and which then says no more.
+    await elsewhere.noteClockSkew(3600 * SECOND);
+    now += 59 * SECOND;
+    await steady.noteClockSkew(SECOND);
+    expect(await state.clockSkew()).toBe(3600 * SECOND);
+    now += 2 * SECOND;
+    await steady.noteClockSkew(SECOND);
+    expect(await state.clockSkew()).toBe(SECOND);
+  });
+
+  it('is the one told last, however many answers come at once', async () => {
+    const told = Array.from({ length: 20 }, (_, index) => state.noteClockSkew(index * 10 * SECOND));
+    await Promise.all(told);
+    expect(await elsewhere.clockSkew()).toBe(190 * SECOND);
+  });
+
+  it('is not written for less than two seconds, whichever process wrote it', async () => {
+    await state.noteClockSkew(10 * SECOND);
+    await elsewhere.noteClockSkew(11 * SECOND);
+    expect(await state.clockSkew()).toBe(10 * SECOND);
+    await elsewhere.noteClockSkew(12 * SECOND);
+    expect(await state.clockSkew()).toBe(12 * SECOND);
+  });
+
   it('leaves the gate as it is', async () => {
     await state.block(REFUSED, NOW);
     await state.noteClockSkew(5 * SECOND);
