@@ -30,7 +30,9 @@ export async function reopen({ platformState, log }: SyncWorld): Promise<void> {
  * several feeds meet in a row, a platform that is away (P5) or a database that is full. Said once, not
  * for every feed.
  *
- * While it waits, a failure of another kind shows that what it waited for is over.
+ * While it waits, the same failure holds on, and so does any other of that sort: what is away may say so
+ * in several ways, as by a gateway whose nodes answer each in their own. A failure of another sort shows
+ * that what it waited for is over.
  *
  * @param waitsFor why the queue waits already; null if it does not
  * @returns whether the queue waits now
@@ -41,7 +43,7 @@ export async function holdIfWide(
   waitsFor: ErrorCode | null,
 ): Promise<boolean> {
   const { pace, wide } = error.meaning;
-  const holds = waitsFor === null ? wide && (await showsOutage(world)) : error.code === waitsFor;
+  const holds = error.code === waitsFor || (wide && (await showsOutage(world)));
   if (pace === 'hold' || holds) {
     if (await world.platformState.block(error, world.clock())) {
       const facts = { code: error.code, error: describeError(error) };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
 import type { FeedName } from '../../src/core/dataset.ts';
+import type { Interfere } from '../../src/simulator/simulator.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
 import { planTick } from '../../src/sync/plan.ts';
 import { type Harness, useHarness } from '../support/sync-harness.ts';
@@ -19,23 +20,41 @@ async function tick({ sync }: Harness): Promise<number> {
   return outcomes.filter((outcome) => outcome === 'caught-up').length;
 }
 
+type Answer = (...call: Parameters<Interfere>) => void;
+
+/** What was logged of the end of a wait. */
+function goesOn({ log }: Harness): readonly object[] {
+  return log.lines.filter(({ message }) => message.includes('goes on'));
+}
+
 describe('a platform that is away', () => {
   const h = useHarness({ world: { orgs: ORGS }, runs: 8 });
 
-  it.each([
-    ['closes every connection', (socket: { destroy(): void }) => socket.destroy()],
-    ['shows a maintenance page', null],
+  const page: Answer = (_request, response) => {
+    response.setHeader('content-type', 'text/html').end('<html>系统维护</html>');
+  };
+  const refuse: Answer = (_request, response) => {
+    response.writeHead(503).end();
+  };
+
+  it.each<[string, readonly Answer[]]>([
+    ['closes every connection', [(request) => request.socket.destroy()]],
+    ['shows a maintenance page', [page]],
+    // As by two nodes of a gateway, of which now the one is met and now the other.
+    ['answers now with a page, now with 503', [page, refuse]],
+    ['mostly answers with 503', [refuse, refuse, page]],
   ])(
     'for an hour, and %s, makes the queue wait as a whole and costs no feed hours',
-    async (_, hangUp) => {
+    async (_, answers) => {
       const { current } = h;
       await current.addOrgs(ORGS.map(({ code }) => code));
       expect(await tick(current)).toBe(8);
       current.now += 20 * MINUTE;
       current.world.change(40, current.now - MINUTE);
-      current.interfere = (request, response) => {
-        if (hangUp) hangUp(request.socket);
-        else response.setHeader('content-type', 'text/html').end('<html>系统维护</html>');
+      let asked = 0;
+      current.interfere = (request, response, call) => {
+        answers[asked % answers.length]!(request, response, call);
+        asked += 1;
         return true;
       };
       const away = current.simulator.requests.length;
@@ -46,6 +65,7 @@ describe('a platform that is away', () => {
       expect(current.simulator.requests.length - away).toBeLessThan(160);
       const said = current.log.lines.filter(({ message }) => message.includes('waits as a whole'));
       expect(said).toHaveLength(1);
+      expect(goesOn(current)).toEqual([]);
       const [{ most }] = (await current.query<{ most: number }>(
         'select max(consecutive_failures) as most from vcc.feed',
       )) as [{ most: number }];
@@ -59,6 +79,7 @@ describe('a platform that is away', () => {
         through += await tick(current);
       }
       expect(through).toBe(8);
+      expect(goesOn(current)).toHaveLength(1);
       await current.expectEqual();
       expect(await tick(current)).toBe(0);
       const [state] = await current.query('select blocked_since from vcc.platform_state');
