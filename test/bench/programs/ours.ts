@@ -69,7 +69,7 @@ function withFreshStaging({ store, sync }: World, databaseUrl: string): SyncWorl
       ...sync.feeds,
       async claim(feedId, signal) {
         const client = await runs.connect();
-        const surroundings = { db: store.db, running: new Map() };
+        const surroundings = { db: store.prepared, running: new Map() };
         const claim = await PostgresClaim.take(client, feedId, signal, surroundings);
         if (!claim) return null;
         const stage = claim.stage.bind(claim);
