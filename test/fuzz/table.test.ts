@@ -4,8 +4,9 @@ import { describe, expect } from 'vitest';
 import type { Dataset } from '../../src/core/dataset.ts';
 import { SyncError } from '../../src/core/errors.ts';
 import { type Charset, chooseCharset } from '../../src/core/table/charset.ts';
+import { FieldParser, plainSplitter, type Splitter } from '../../src/core/table/field-parser.ts';
 import type { Header } from '../../src/core/table/header.ts';
-import { LONGEST_LINE } from '../../src/core/table/line-screen.ts';
+import { LineScreen, LONGEST_LINE } from '../../src/core/table/line-screen.ts';
 import type { Reject, Row } from '../../src/core/table/row.ts';
 import { readTable, type TableOptions } from '../../src/core/table/table-reader.ts';
 import { DATASETS } from '../../src/datasets/catalogue.ts';
@@ -290,6 +291,33 @@ describe('a table without quotes', () => {
       const whole = await outcome([bytes], options);
       expect(await outcome(cut(bytes, sizes), options)).toEqual(whole);
     }),
+  );
+});
+
+/** What a splitter makes of bytes behind a screen: fields or what was taken out, line by line. */
+async function screened(chunks: Iterable<Buffer>, charset: Charset, splitter: Splitter) {
+  const screen = new LineScreen(charset);
+  const records = [...chunks].flatMap((chunk) => splitter.push(screen.push(chunk)));
+  records.push(...splitter.push(screen.end()), ...(await splitter.end()));
+  return records.map(({ fields, line, text }) => ({
+    line,
+    content: screen.takenOut(fields) ?? { fields, text: text ?? fields.join('|') },
+  }));
+}
+
+describe('the splitter of plain lines', () => {
+  fuzz(
+    'gives of any bytes in any chunks what csv-parse gives of the whole, behind the same screen',
+    fc.asyncProperty(
+      samples,
+      fc.constantFrom<Charset>('utf-8', 'gb18030'),
+      chunkSizes,
+      async ({ bytes }, charset, sizes) => {
+        const reference = await screened([bytes], charset, new FieldParser('none'));
+        expect(await screened(cut(bytes, sizes), charset, plainSplitter())).toEqual(reference);
+      },
+    ),
+    1 / 2,
   );
 });
 
