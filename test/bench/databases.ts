@@ -60,6 +60,8 @@ export async function filled(
 ): Promise<string> {
   if (kept.has(name)) return name;
   stage.say(`filling ${name}`);
+  // What a failure has left of it, if one has.
+  await stage.cluster.drop(name);
   const url = await stage.cluster.create(name, EMPTY);
   await fill(url);
   await stage.cluster.tidy(name);
@@ -93,6 +95,16 @@ export async function countRows(url: string, owner: Owner): Promise<number> {
 export interface Contents {
   readonly rows: number;
   readonly sum: string;
+}
+
+/** Makes the check that tables hold the same in the end, whoever loaded them. */
+export function sameContents(): (held: Contents, name: string) => void {
+  let first: { readonly text: string; readonly name: string } | null = null;
+  return ({ rows, sum }, name) => {
+    const text = `${rows} ${sum}`;
+    first ??= { text, name };
+    if (text !== first.text) throw new Error(`${name} left other rows than ${first.name}`);
+  };
 }
 
 /** Reads what a table holds, to compare it with others'. */

@@ -17,7 +17,7 @@ import { describeMachine, machineText } from './machine.ts';
 import { startProgram } from './program.ts';
 import type { Route } from './programs/source.ts';
 import { startQueueServer } from './queue-server.ts';
-import { figureTable, targetTable } from './report.ts';
+import { failureTable, resultsOf, resultTable, targetTable } from './report.ts';
 import { FULL, sizesFor } from './sizes.ts';
 import { Figures, type Load, type Stage } from './stage.ts';
 import { judgeTargets } from './targets.ts';
@@ -119,20 +119,39 @@ async function bench(options: Options, stops: Stops, signal: AbortSignal): Promi
   console.log(`${machineText(machine)}\n${head}`);
   const chosen = LOADS.filter(({ name }) => options.only?.includes(name) ?? true);
   const figures = new Figures();
-  for (const load of chosen) {
-    const before = new Set(figures.all().map(({ load: name }) => name));
-    await load.run(stage, figures);
-    const fresh = figures.all().filter(({ load: name }) => !before.has(name));
-    for (const name of new Set(fresh.map((figure) => figure.load))) {
-      console.log(`\n${name === load.name ? load.about : `${load.about}: ${name}`}`);
-      console.log(figureTable(fresh.filter((figure) => figure.load === name)));
+  try {
+    for (const load of chosen) await measure(stage, figures, load);
+  } finally {
+    // What was measured until then is worth having, whatever came in between.
+    const targets = judgeTargets(figures.all(), sizes);
+    const failures = figures.failures();
+    console.log(`\n${targetTable(targets)}`);
+    if (failures.length > 0) {
+      console.log(`\n${failureTable(failures)}`);
+      process.exitCode = 1;
+    }
+    if (options.json) {
+      const results = resultsOf(figures.all());
+      const report = { at: began, machine, sizes, rounds, figures: results, targets, failures };
+      await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
     }
   }
-  const targets = judgeTargets(figures.all(), sizes);
-  console.log(`\n${targetTable(targets)}`);
-  if (options.json) {
-    const report = { at: began, machine, sizes, rounds, figures: figures.all(), targets };
-    await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** Measures one load and prints what came of it; one that fails does not end the others. */
+async function measure(stage: Stage, figures: Figures, load: Load): Promise<void> {
+  const before = new Set(figures.all().map(({ load: name }) => name));
+  try {
+    await load.run(stage, figures);
+  } catch (error) {
+    stage.signal.throwIfAborted();
+    figures.fail(load.name, null, error);
+    stage.say(`${load.name} FAILED: ${error}`);
+  }
+  const fresh = resultsOf(figures.all()).filter(({ load: name }) => !before.has(name));
+  for (const name of new Set(fresh.map((result) => result.load))) {
+    console.log(`\n${name === load.name ? load.about : `${load.about}: ${name}`}`);
+    console.log(resultTable(fresh.filter((result) => result.load === name)));
   }
 }
 
@@ -153,7 +172,13 @@ async function main(): Promise<void> {
     if (!stopping.signal.aborted) throw error;
     process.exitCode = 130;
   } finally {
-    for (const end of stops.reverse()) await end();
+    for (const end of stops.reverse()) {
+      // One that does not end must not keep the others running.
+      await end().catch((error: unknown) => {
+        process.stderr.write(`${error}\n`);
+        process.exitCode ||= 1;
+      });
+    }
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Stage } from './stage.ts';
 
@@ -21,6 +22,11 @@ type Answer<R> = { readonly result: R } | { readonly error: string };
 /** Where programs are started: their compiled files, and what ends them. */
 export type Ground = Pick<Stage, 'programs' | 'signal'>;
 
+/** Of what a program has printed, so many characters are told when it ends. */
+const TAIL = 2_000;
+
+let started = 0;
+
 /**
  * Starts a program of folder `programs` and answers once it is loaded.
  *
@@ -32,14 +38,20 @@ export async function startProgram<T, R>(
 ): Promise<Program<T, R>> {
   signal.throwIfAborted();
   const path = join(programs, `${file}.js`);
-  // Their log goes nowhere, but it is written.
+  started += 1;
+  const logPath = join(programs, `${file}-${started}.log`);
+  // To a file and not to us: to read their log would take time of the processors that are measured.
+  const log = await open(logPath, 'w');
   const child = fork(path, {
     execArgv: [],
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'ignore', log.fd, 'ipc'],
     env: { PATH: process.env.PATH ?? '' },
   });
-  const exited = once(child, 'exit').then(([code, name]) => {
-    throw signal.aborted ? signal.reason : new Error(`${file} ended: ${code ?? name}`);
+  await log.close();
+  const exited = once(child, 'exit').then(async ([code, name]) => {
+    if (signal.aborted) throw signal.reason;
+    const tail = (await readFile(logPath, 'utf8')).slice(-TAIL);
+    throw new Error(`${file} ended: ${code ?? name}\n${tail}`.trimEnd());
   });
   exited.catch(() => {});
   const kill = () => child.kill('SIGKILL');

@@ -23,17 +23,19 @@ export function sizesFor(rows: number): Sizes {
   const windows = [
     { rows: 20, count: scaled(1_000, 20) },
     { rows: 200, count: scaled(400, 10) },
-    { rows: 2_000, count: scaled(100, 3) },
-    { rows: 20_000, count: scaled(20, 2) },
+    // As many rows as in those of 20,000, which are compared with them: after a checkpoint the first
+    // change of each page costs more.
+    { rows: 2_000, count: scaled(100, 10) },
+    { rows: 20_000, count: scaled(10, 1) },
   ];
-  const many = scaled(100_000, 1_000);
+  const few = scaled(10_000, 100);
   return {
     rows,
     // A window takes its rows out of the table, so it can not be most of it.
     windows: windows.filter((window) => window.rows <= rows),
     sweep: { orgs: scaled(300, 10), rows: 20 },
-    feeds: [scaled(1_200, 40), scaled(12_000, 200), many],
-    due: { few: many / 10, many, due: many / 100 },
+    feeds: [scaled(1_200, 40), scaled(12_000, 200), 10 * few],
+    due: { few, many: 10 * few, due: Math.round(few / 10) },
     runs: scaled(5_000, 100),
   };
 }

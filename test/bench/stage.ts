@@ -32,9 +32,18 @@ export interface Figure {
   readonly values: readonly number[];
 }
 
-/** Takes measurements together by load and thing, in the order in which they first came. */
+/** What could not be measured. */
+export interface Failure {
+  readonly load: string;
+  /** Null if it was the load as a whole. */
+  readonly what: string | null;
+  readonly error: string;
+}
+
+/** Takes measurements together by load and thing, in the order in which they first came; and failures. */
 export class Figures {
   readonly #figures = new Map<string, Figure & { readonly values: number[] }>();
+  readonly #failures: Failure[] = [];
 
   add(figure: Omit<Figure, 'values'>, value: number): void {
     const key = `${figure.load} ${figure.what}`;
@@ -45,6 +54,15 @@ export class Figures {
 
   all(): Figure[] {
     return [...this.#figures.values()];
+  }
+
+  fail(load: string, what: string | null, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#failures.push({ load, what, error: text });
+  }
+
+  failures(): readonly Failure[] {
+    return this.#failures;
   }
 }
 
@@ -63,8 +81,42 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Things in another order each round, so that none always follows the same one. */
-export function rotated<T>(things: readonly T[], round: number): T[] {
+/** Things in another order each round, every second one backwards, so that none always follows the same one. */
+export function inTurn<T>(things: readonly T[], round: number): T[] {
   const shift = things.length === 0 ? 0 : round % things.length;
-  return [...things.slice(shift), ...things.slice(0, shift)];
+  const turned = [...things.slice(shift), ...things.slice(0, shift)];
+  return round % 2 === 0 ? turned : turned.reverse();
+}
+
+/** Contestants of a load that take turns. */
+export interface Turns<T> {
+  readonly load: string;
+  readonly contestants: readonly T[];
+  readonly nameOf: (contestant: T) => string;
+}
+
+/**
+ * Lets contestants take turns, round by round. One that fails is noted and left out from then on: the
+ * others' figures are worth having.
+ */
+export async function takeTurns<T>(
+  { rounds, signal, say }: Stage,
+  figures: Figures,
+  { load, contestants, nameOf }: Turns<T>,
+  turn: (contestant: T, round: number) => Promise<void>,
+): Promise<void> {
+  const failed = new Set<T>();
+  for (let round = 0; round < rounds; round += 1) {
+    for (const contestant of inTurn(contestants, round)) {
+      if (failed.has(contestant)) continue;
+      try {
+        await turn(contestant, round);
+      } catch (error) {
+        signal.throwIfAborted();
+        failed.add(contestant);
+        figures.fail(load, nameOf(contestant), error);
+        say(`${load}: ${nameOf(contestant)} FAILED: ${error}`);
+      }
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -38,12 +38,37 @@ test('a quick run prints its tables, writes its figures and leaves nothing behin
   expect(stdout).toMatch(/^\(b\) the same again, unchanged$/m);
   expect(stdout).toMatch(/^vcc-sync +[\d.]+ s .* 1\.00$/m);
   expect(stdout).toMatch(/^\(b\) unchanged: .* (met|NOT MET|not measured)$/m);
+  expect(stdout).toMatch(/^\(b\) unchanged: .* tuned +– .* (shown|not measured)$/m);
   const report = JSON.parse(await readFile(json, 'utf8'));
   const ours = report.figures.filter(({ what }: { what: string }) => what === 'vcc-sync');
-  expect(ours).toEqual([expect.objectContaining({ load: 'unchanged', unit: 's', rows: 2000 })]);
+  expect(ours).toEqual([
+    expect.objectContaining({ load: 'unchanged', unit: 's', rows: 2000, toOurs: 1 }),
+  ]);
   expect(report.machine.settings).toMatchObject({ fsync: 'on', synchronous_commit: 'on' });
-  expect(report.targets).toHaveLength(16);
+  expect(report.targets).toHaveLength(20);
+  expect(report.failures).toEqual([]);
   expect(await leftIn(folder)).toEqual([]);
+});
+
+test('a contestant that fails leaves the figures of the others, and the run says so', async () => {
+  const folder = await temporaryFolder();
+  const json = join(await temporaryFolder(), 'figures.json');
+  // Found before the one that is installed, if one is.
+  const broken = join(folder, 'pgloader');
+  await writeFile(broken, '#!/bin/sh\n[ "$1" = --version ]\n', { mode: 0o755 });
+  const args = ['--rows', '1000', '--rounds', '2', '--only', 'empty', '--json', json];
+  const failed = await promisify(execFile)(process.execPath, [...BENCH, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+  }).catch((error) => error);
+
+  expect(failed.code).toBe(1);
+  expect(failed.stdout).toMatch(/^FAILED empty: curl \| pgloader: /m);
+  const report = JSON.parse(await readFile(json, 'utf8'));
+  expect(report.failures).toMatchObject([{ load: 'empty', what: 'curl | pgloader' }]);
+  const measured = report.figures.map(({ what }: { what: string }) => what);
+  expect(measured).toContain('vcc-sync');
+  expect(measured).not.toContain('curl | pgloader');
 });
 
 test('a run that is interrupted ends its servers and deletes its files', async () => {

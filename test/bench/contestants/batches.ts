@@ -11,5 +11,6 @@ export const batches: Contestant = {
     runProgram<BatchesTask, BatchesResult>(stage, 'batches', {
       databaseUrl,
       tableUrl: tableUrl(baseUrl, orgCode!),
+      tables: 1,
     }),
 };

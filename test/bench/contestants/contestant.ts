@@ -33,6 +33,9 @@ export interface Contestant {
   load(task: Task): Promise<Loaded>;
 }
 
+/** By what a contestant is known. */
+export const nameOf = ({ name }: { readonly name: string }): string => name;
+
 /** The URL from which everyone but the service fetches an organisation's table. */
 export function tableUrl(baseUrl: string, orgCode: string): string {
   return `${baseUrl}${addresses.path}?orgCode=${orgCode}`;

@@ -1,6 +1,7 @@
 import { firstLine } from '../postgres-programs.ts';
 import { ADDRESS_COLUMNS } from '../rows.ts';
 import { postgresEnvironment, runShell } from '../shell.ts';
+import { TUNED } from '../targets.ts';
 import { allAtOnce, type Contestant, tableUrl } from './contestant.ts';
 
 const names = ADDRESS_COLUMNS.join(', ');
@@ -26,10 +27,14 @@ const COPY = String.raw`\copy staged from pstdin with (header true, delimiter '|
 /** What an expert would type: curl, `\copy` into a staging table, `insert … on conflict do update`. */
 export const psqlRecipe = recipe('curl | psql', UPSERT);
 
+/** The recipe with the memory and without the compiling that the service's own connections are given. */
+export const psqlRecipeTuned = recipe(TUNED, UPSERT, '-c jit=off -c work_mem=64MB');
+
 /** The recipe at its best. */
 export const psqlRecipeAtBest = recipe('curl | psql, what differs', UPSERT_DIFFERENT);
 
-function recipe(name: string, upsert: string): Contestant {
+/** @param settings of the session, as options of the server's command line */
+function recipe(name: string, upsert: string, settings = ''): Contestant {
   return {
     name,
     owner: 'plain',
@@ -46,6 +51,7 @@ function recipe(name: string, upsert: string): Contestant {
             text: 'curl -fsS "$URL" | psql -X -q -1 -v ON_ERROR_STOP=1 -c "$STAGE" -c "$COPY" -c "$UPSERT"',
             env: {
               ...postgresEnvironment(databaseUrl),
+              PGOPTIONS: settings,
               URL: tableUrl(baseUrl, orgCode),
               STAGE,
               COPY,

@@ -1,18 +1,22 @@
 import { floorSecond, HOUR } from '../../../src/core/china-time.ts';
-import { type Contestant, serveTables } from '../contestants/contestant.ts';
+import { type Contestant, nameOf, serveTables } from '../contestants/contestant.ts';
 import { floor } from '../contestants/floor.ts';
 import { ours, oursApart } from '../contestants/ours.ts';
-import { psqlRecipe } from '../contestants/psql-recipe.ts';
+import { psqlRecipe, psqlRecipeTuned } from '../contestants/psql-recipe.ts';
 import { addFeeds, countRows, withCopy } from '../databases.ts';
 import { ORG } from '../rows.ts';
-import { type Figures, type Load, rotated, type Stage } from '../stage.ts';
+import { type Figures, type Load, type Stage, takeTurns } from '../stage.ts';
 import { ableOf } from './bulk.ts';
 
 const ORGS = [ORG, 'WJ0106', 'WJ0107', 'WJ0108'];
 
 /** How many tables are loaded at once, and by whom. */
 const TOGETHER = [
-  { name: 'two at once', orgCodes: ORGS.slice(0, 2), by: [ours, oursApart, psqlRecipe, floor] },
+  {
+    name: 'two at once',
+    orgCodes: ORGS.slice(0, 2),
+    by: [ours, oursApart, psqlRecipe, psqlRecipeTuned, floor],
+  },
   { name: 'four at once', orgCodes: ORGS, by: [ours, psqlRecipe, floor] },
 ] as const;
 
@@ -25,11 +29,9 @@ export const atOnce: Load = {
     for (const { name, orgCodes, by } of TOGETHER) {
       const able = await ableOf(stage, by);
       const baseUrl = await serveTables(stage, { kind: 'first', rows, orgCodes });
-      for (let round = 0; round < stage.rounds; round += 1) {
-        for (const contestant of rotated(able, round)) {
-          await measure(stage, figures, { name, orgCodes, contestant, baseUrl });
-        }
-      }
+      await takeTurns(stage, figures, { load: name, contestants: able, nameOf }, (contestant) =>
+        measure(stage, figures, { name, orgCodes, contestant, baseUrl }),
+      );
     }
   },
 };
@@ -54,9 +56,9 @@ async function measure(
     }
     await stage.cluster.checkpoint();
     const { seconds } = await contestant.load({ databaseUrl, baseUrl, orgCodes, rows, stage });
+    const held = await countRows(databaseUrl, contestant.owner);
+    if (held !== all) throw new Error(`${contestant.name} left ${held} rows, not ${all}`);
     figures.add({ load: name, what: contestant.name, unit: 's', rows: all }, seconds);
     stage.say(`${name}: ${contestant.name} ${seconds.toFixed(2)} s`);
-    const held = await countRows(databaseUrl, contestant.owner);
-    if (held !== all) throw new Error(`${name}: ${contestant.name} left ${held} rows`);
   });
 }

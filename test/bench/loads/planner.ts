@@ -3,9 +3,9 @@ import { openLogger } from '../../../src/logger.ts';
 import { planTick } from '../../../src/sync/plan.ts';
 import { openWorld } from '../../../src/world.ts';
 import { inDatabase } from '../cluster.ts';
-import { withCopy } from '../databases.ts';
+import { filled, withCopy } from '../databases.ts';
 import { platformSettings } from '../platform-settings.ts';
-import { type Load, median } from '../stage.ts';
+import { type Load, median, takeTurns } from '../stage.ts';
 import { feedsName } from '../targets.ts';
 
 /** Ticks of one measurement, whose median counts. */
@@ -19,6 +19,8 @@ interface Ledger {
   readonly due: number;
 }
 
+const nameOf = ({ feeds, due }: Ledger): string => feedsName(feeds, due);
+
 /** What a planner tick costs, by feeds and by those that are due. */
 export const planner: Load = {
   name: 'planner',
@@ -30,18 +32,21 @@ export const planner: Load = {
       { feeds: due.few, due: due.due },
       { feeds: due.many, due: due.due },
     ];
-    for (const ledger of ledgers) {
-      await withCopy(stage, undefined, async (databaseUrl) => {
-        await addLedger(databaseUrl, ledger);
-        await stage.cluster.checkpoint();
-        for (let round = 0; round < stage.rounds; round += 1) {
+    await takeTurns(
+      stage,
+      figures,
+      { load: 'planner', contestants: ledgers, nameOf },
+      async (ledger) => {
+        const name = `bench_ledger_${ledger.feeds}_${ledger.due}`;
+        const template = await filled(stage, name, (url) => addLedger(url, ledger));
+        await withCopy(stage, template, async (databaseUrl) => {
+          await stage.cluster.checkpoint();
           const ms = await tickTime(databaseUrl, ledger);
-          const what = feedsName(ledger.feeds, ledger.due);
-          figures.add({ load: 'planner', what, unit: 'ms' }, ms);
-          stage.say(`planner: ${what}: ${ms.toFixed(2)} ms`);
-        }
-      });
-    }
+          figures.add({ load: 'planner', what: nameOf(ledger), unit: 'ms' }, ms);
+          stage.say(`planner: ${nameOf(ledger)}: ${ms.toFixed(2)} ms`);
+        });
+      },
+    );
   },
 };
 
@@ -66,7 +71,7 @@ async function tickTime(databaseUrl: string, { due }: Ledger): Promise<number> {
   }
 }
 
-/** Feeds of which some are due and the others within the next slot, in no order. */
+/** Feeds of which some are due and the others tomorrow, long after the last round; in no order. */
 async function addLedger(databaseUrl: string, { feeds, due }: Ledger): Promise<void> {
   await inDatabase(databaseUrl, async (pool) => {
     await pool.query(
@@ -79,10 +84,9 @@ async function addLedger(databaseUrl: string, { feeds, due }: Ledger): Promise<v
         from vcc.org, unnest('{addresses,supply_points,subscribers,meters}'::text[]) dataset)
       insert into vcc.feed (org_code, dataset, since, next_due_at)
         select org_code, dataset, date_trunc('second', now()),
-          now() + case when place <= $1 then -place else place + 900000 end * interval '1 millisecond'
+          now() + case when place <= $1 then -place else place + 86400000 end * interval '1 millisecond'
         from feed`,
       [due],
     );
-    await pool.query('vacuum (analyze)');
   });
 }

@@ -3,7 +3,7 @@ import { inDatabase } from '../cluster.ts';
 import { filled, withCopy } from '../databases.ts';
 import { runProgram } from '../program.ts';
 import type { SweepResult, SweepTask } from '../programs/sweep.ts';
-import { type Figures, type Load, rotated, type Stage } from '../stage.ts';
+import { type Figures, type Load, type Stage, takeTurns } from '../stage.ts';
 
 const CONCURRENCY = [1, 4, 8];
 
@@ -15,6 +15,8 @@ const QUEUES = [
 
 /** One sweep: by which queue and how many feeds at once. */
 type Sweep = (typeof QUEUES)[number] & { readonly concurrency: number };
+
+const nameOf = ({ title, concurrency }: Sweep): string => `${title}, ${concurrency} at once`;
 
 /** Feeds with a handful of rows each, from a full queue until all are done. */
 export const sweep: Load = {
@@ -30,11 +32,9 @@ export const sweep: Load = {
     const { orgs, rows } = stage.sizes.sweep;
     const template = await filled(stage, 'bench_sweep', (url) => addManyFeeds(url, orgs));
     const baseUrl = await stage.source.run({ kind: 'feeds', name: 'feeds', rows });
-    for (let round = 0; round < stage.rounds; round += 1) {
-      for (const one of rotated(sweeps, round)) {
-        await measure(stage, figures, { one, template, baseUrl });
-      }
-    }
+    await takeTurns(stage, figures, { load: 'sweep', contestants: sweeps, nameOf }, (one) =>
+      measure(stage, figures, { one, template, baseUrl }),
+    );
   },
 };
 
@@ -43,19 +43,19 @@ async function measure(
   figures: Figures,
   { one, template, baseUrl }: { one: Sweep; template: string; baseUrl: string },
 ): Promise<void> {
-  const { queue, title, concurrency } = one;
+  const { queue, concurrency } = one;
   await withCopy(stage, template, async (databaseUrl, namespace) => {
     await stage.cluster.checkpoint();
     const redisUrl = stage.redis?.url ?? null;
     const task = { databaseUrl, baseUrl, queue, redisUrl, namespace, concurrency };
     try {
       const done = await runProgram<SweepTask, SweepResult>(stage, 'sweep', task);
-      const what = `${title}, ${concurrency} at once`;
+      const what = nameOf(one);
       const rate = done.feeds / done.seconds;
       const { rows } = stage.sizes.sweep;
+      await expectSwept(databaseUrl, stage);
       figures.add({ load: 'sweep', what, unit: '/s', rows }, rate);
       stage.say(`sweep: ${what} ${rate.toFixed(0)} feeds/s`);
-      await expectSwept(databaseUrl, stage);
     } finally {
       await stage.redis?.clear(namespace);
     }

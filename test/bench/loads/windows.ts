@@ -1,20 +1,33 @@
 import { DAY, floorSecond, HOUR, MINUTE } from '../../../src/core/china-time.ts';
 import { inDatabase } from '../cluster.ts';
-import { serveTables, tableUrl } from '../contestants/contestant.ts';
+import { batches } from '../contestants/batches.ts';
+import { type Contestant, nameOf, serveTables, tableUrl } from '../contestants/contestant.ts';
+import { floor } from '../contestants/floor.ts';
 import { expectReceipt } from '../contestants/ours.ts';
-import { addFeeds, type Contents, contentsOf, filled, withCopy } from '../databases.ts';
+import { psqlRecipe, psqlRecipeTuned } from '../contestants/psql-recipe.ts';
+import {
+  addFeeds,
+  type Contents,
+  contentsOf,
+  filled,
+  type Owner,
+  sameContents,
+  withCopy,
+} from '../databases.ts';
 import { runProgram, startProgram } from '../program.ts';
+import type { BatchesResult, BatchesTask } from '../programs/batches.ts';
 import type { OursResult, OursTask } from '../programs/ours.ts';
 import type { TemporaryTableTask } from '../programs/temporary-table.ts';
 import { ORG } from '../rows.ts';
-import { type Figures, type Load, rotated, type Stage } from '../stage.ts';
+import { type Load, type Stage, takeTurns } from '../stage.ts';
 import { OURS, SCRIPT, TEMPORARY } from '../targets.ts';
+import { ableOf } from './bulk.ts';
 
 /** How long ago the table was filled: windows of a minute go on from there. */
 const BEFORE = 20 * DAY;
 
-/** Windows that are loaded before the first that counts: a service runs for weeks. */
-export const WARM_UP = { rows: 20, count: 50 };
+/** Of so many windows one more comes before the first that counts: a service runs for weeks. */
+const PER_WARM_UP = 10;
 
 /** Small tables to load one after another, each a window of its own. */
 export interface Windows {
@@ -29,6 +42,11 @@ export interface Windows {
 /** One way to load windows, in a process of its own. */
 export interface WindowLoader {
   readonly name: string;
+  readonly owner: Owner;
+  /** Of so many windows it loads one, where each takes a long time. */
+  readonly oneOf: number;
+  /** Says why it can not run here; null if it can. */
+  lack(): Promise<string | null>;
   /** Starts the process. */
   start(stage: Stage): Promise<WindowProcess>;
 }
@@ -39,6 +57,9 @@ export interface WindowProcess {
   load(windows: Windows): Promise<number>;
   stop(): Promise<void>;
 }
+
+/** What can run everywhere, and loads all windows. */
+const ALWAYS = { lack: async () => null, oneOf: 1 };
 
 /** The service's own path, with its connection's staging table or with one for each run. */
 function oursWith(name: string, freshStaging: boolean): WindowLoader {
@@ -58,7 +79,7 @@ function oursWith(name: string, freshStaging: boolean): WindowLoader {
       stop: () => program.stop(),
     };
   };
-  return { name, start };
+  return { ...ALWAYS, name, owner: 'ours', start };
 }
 
 /** The service's own path. */
@@ -67,7 +88,9 @@ export const oursByWindow = oursWith(OURS, false);
 /** A script with a temporary table per run, recorded as the service records its runs, or the rows alone. */
 export function temporaryTable(name: string, recorded: boolean): WindowLoader {
   return {
+    ...ALWAYS,
     name,
+    owner: 'ours',
     async start(stage) {
       const program = await startProgram<TemporaryTableTask, number>(stage, 'temporary-table');
       return {
@@ -81,11 +104,46 @@ export function temporaryTable(name: string, recorded: boolean): WindowLoader {
   };
 }
 
+/** The batches, window after window in one process. */
+const batchesByWindow: WindowLoader = {
+  ...batches,
+  oneOf: 1,
+  async start(stage) {
+    const program = await startProgram<BatchesTask, BatchesResult>(stage, 'batches');
+    return {
+      async load({ databaseUrl, baseUrl, count }) {
+        const task = { databaseUrl, tableUrl: tableUrl(baseUrl, ORG), tables: count };
+        return (await program.run(task)).seconds;
+      },
+      stop: () => program.stop(),
+    };
+  },
+};
+
+/** Programs of the shell, which start anew for each window. */
+function shellLoop(contestant: Contestant): WindowLoader {
+  const start = async (stage: Stage): Promise<WindowProcess> => ({
+    async load({ databaseUrl, baseUrl, count, rows }) {
+      const task = { databaseUrl, baseUrl, orgCodes: [ORG], rows, stage };
+      let seconds = 0;
+      for (let window = 0; window < count; window += 1) {
+        seconds += (await contestant.load(task)).seconds;
+      }
+      return seconds;
+    },
+    stop: async () => {},
+  });
+  return { ...contestant, oneOf: 10, start };
+}
+
 const LOADERS: readonly WindowLoader[] = [
   oursByWindow,
   oursWith(TEMPORARY, true),
   temporaryTable(SCRIPT, true),
   temporaryTable(`${SCRIPT}, no ledger`, false),
+  batchesByWindow,
+  shellLoop(psqlRecipe),
+  shellLoop(psqlRecipeTuned),
 ];
 
 /** (d): small windows on top of a big table, one after another. */
@@ -93,19 +151,45 @@ export const windows: Load = {
   name: 'windows',
   about: '(d) windows into a table of twice the rows, one after another, windows/s',
   async run(stage, figures) {
-    const template = await bigTable(stage);
-    for (let round = 0; round < stage.rounds; round += 1) {
-      const contents = new Set<string>();
-      for (const loader of rotated(LOADERS, round)) {
-        const { rows, sum } = await withCopy(stage, template, (databaseUrl) =>
-          measure(stage, figures, { loader, databaseUrl }),
+    const able = await ableOf(stage, LOADERS);
+    // By how many windows are loaded, and in which order.
+    const checks = new Map<string, ReturnType<typeof sameContents>>();
+    await takeTurns(
+      stage,
+      figures,
+      { load: 'windows', contestants: able, nameOf },
+      async (loader, round) => {
+        const template = await (loader.owner === 'ours' ? bigTable(stage) : plainTable(stage));
+        const { rates, held } = await withCopy(stage, template, (databaseUrl) =>
+          measure(stage, { loader, databaseUrl, round }),
         );
-        contents.add(`${rows} ${sum}`);
-      }
-      if (contents.size > 1) throw new Error('windows: the tables differ in the end');
-    }
+        const group = `${loader.oneOf} ${round % 2}`;
+        checks.set(group, checks.get(group) ?? sameContents());
+        checks.get(group)!(held, loader.name);
+        for (const { rows, rate } of rates) {
+          const figure = {
+            load: `windows of ${rows}`,
+            what: loader.name,
+            unit: '/s',
+            rows,
+          } as const;
+          figures.add(figure, rate);
+        }
+      },
+    );
   },
 };
+
+/** The same rows in the table of the others. */
+function plainTable(stage: Stage): Promise<string> {
+  return filled(stage, 'bench_double_plain', async (databaseUrl) => {
+    const rows = 2 * stage.sizes.rows;
+    const orgCodes = [ORG];
+    const baseUrl = await serveTables(stage, { kind: 'first', rows, orgCodes });
+    const way = (await floor.lack()) === null ? floor : batches;
+    await way.load({ databaseUrl, baseUrl, orgCodes, rows, stage });
+  });
+}
 
 /** A database with twice the rows, loaded by the service as of some time ago. */
 function bigTable(stage: Stage): Promise<string> {
@@ -127,36 +211,49 @@ function bigTable(stage: Stage): Promise<string> {
   });
 }
 
+interface Measurement {
+  readonly loader: WindowLoader;
+  readonly databaseUrl: string;
+  readonly round: number;
+}
+
+interface Measured {
+  /** Windows per second, by the rows of each. */
+  readonly rates: readonly { readonly rows: number; readonly rate: number }[];
+  readonly held: Contents;
+}
+
+/** Loads windows of all sizes; in every second round the large ones first, since each leaves the table larger. */
 async function measure(
   stage: Stage,
-  figures: Figures,
-  { loader, databaseUrl }: { loader: WindowLoader; databaseUrl: string },
-): Promise<Contents> {
+  { loader, databaseUrl, round }: Measurement,
+): Promise<Measured> {
   const process = await loader.start(stage);
   try {
     let from = floorSecond(Date.now() - BEFORE) + HOUR;
-    const load = async (size: { rows: number; count: number }) => {
-      const task = { ...size, databaseUrl, baseUrl: await serveWindows(stage, size), from };
-      await stage.cluster.checkpoint();
-      from += size.count * MINUTE;
-      return process.load(task);
-    };
-    await load(WARM_UP);
-    for (const size of stage.sizes.windows) {
-      const rate = size.count / (await load(size));
+    const rates: { rows: number; rate: number }[] = [];
+    const { windows: sizes, rows: base } = stage.sizes;
+    for (const size of round % 2 === 0 ? sizes : sizes.toReversed()) {
       const { rows } = size;
-      const figure = { load: `windows of ${rows}`, what: loader.name, unit: '/s', rows } as const;
-      figures.add(figure, rate);
-      stage.say(`${figure.load}: ${loader.name} ${rate.toFixed(1)}/s`);
+      const measured = Math.ceil(size.count / loader.oneOf);
+      const warmUp = Math.ceil(measured / PER_WARM_UP);
+      const all = { name: 'windows', count: warmUp + measured, rows, base: 2 * base };
+      const baseUrl = await stage.source.run({ kind: 'windows', ...all });
+      const load = async (count: number) => {
+        await stage.cluster.checkpoint();
+        const seconds = await process.load({ databaseUrl, baseUrl, count, rows, from });
+        from += count * MINUTE;
+        return seconds;
+      };
+      await load(warmUp);
+      const rate = measured / (await load(measured));
+      rates.push({ rows, rate });
+      stage.say(`windows of ${rows}: ${loader.name} ${rate.toFixed(1)}/s`);
     }
-    return await contentsOf(databaseUrl, 'ours');
+    return { rates, held: await contentsOf(databaseUrl, loader.owner) };
   } finally {
     await process.stop();
   }
-}
-
-function serveWindows({ source, sizes }: Stage, size: typeof WARM_UP): Promise<string> {
-  return source.run({ kind: 'windows', name: 'windows', base: 2 * sizes.rows, ...size });
 }
 
 /** Covers all of a feed's time but an interval, so that the service has just that to load. */
