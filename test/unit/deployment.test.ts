@@ -8,41 +8,21 @@ import { buildProgram } from '../../src/cli/program.ts';
 import { readSettings, SERVICE_SETTINGS, SETTINGS } from '../../src/config.ts';
 import { ROLES } from '../../src/service.ts';
 import type { Setting } from '../../src/settings.ts';
+import { readCompose } from '../support/compose.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
-const COMPOSE = read('docker-compose.yml');
 const DOCKERFILE = read('Dockerfile');
 
 /** Lines of a file without comments. */
 const lines = (text: string) => text.split('\n').filter((line) => !/^\s*#/.test(line));
 
-/** Top-level parts of the compose file and its services, by name, each with its own lines. */
-function readParts(): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, string[]>();
-  let top = '';
-  for (const line of lines(COMPOSE)) {
-    const [, indent, name] = /^( {2})?([a-z][\w-]*):/.exec(line) ?? [];
-    if (name !== undefined && indent === undefined) top = name;
-    // What is indented below a part is the part's own, unless the part is the list of services.
-    const isPart = name !== undefined && (indent === undefined || top === 'services');
-    const key = isPart ? name : ([...found.keys()].at(-1) ?? '');
-    found.set(key, [...(isPart ? [] : (found.get(key) ?? [])), line]);
-  }
-  return found;
-}
+const { services, secrets: declared, networks } = readCompose();
+const NAMES = Object.keys(services);
 
-const PARTS = readParts();
-
-/** The variables that a part sets, by name. */
-function variables(part: string): Record<string, string> {
-  const given = PARTS.get(part)!.flatMap((line) => {
-    const [, name, value] = /^\s+([A-Z][A-Z0-9_]+): (.+)$/.exec(line) ?? [];
-    return name === undefined ? [] : [[name, value!.replace(/^"(.*)"$/, '$1')]];
-  });
-  return Object.fromEntries(given);
-}
+/** The services that run our own image. */
+const OURS = NAMES.filter((name) => services[name]!.image.startsWith('vcc-sync:'));
 
 /** What the image sets. */
 const IMAGE_ENV = Object.fromEntries(
@@ -54,14 +34,10 @@ const IMAGE_ENV = Object.fromEntries(
 /** Names of variables that belong to others. */
 const FOREIGN = /^(POSTGRES_|NODE_ENV$)/;
 
-const OURS = [...PARTS.keys()].filter((name) =>
-  PARTS.get(name)!.some((line) => /<<: \*(vcc-sync|production|demo)$/.test(line)),
-);
-
 describe('docker-compose.yml', () => {
   it('sets nothing but settings that exist, files for secrets alone', () => {
-    const names = [...PARTS.keys()].flatMap((part) => Object.keys(variables(part)));
-    expect(names.length).toBeGreaterThan(15);
+    const names = NAMES.flatMap((name) => Object.keys(services[name]!.environment ?? {}));
+    expect(new Set(names).size).toBeGreaterThan(15);
     const unknown = [...names, ...Object.keys(IMAGE_ENV)].filter((name) => {
       const setting: Setting | undefined = SETTINGS[name as keyof typeof SETTINGS];
       const filed: Setting | undefined =
@@ -73,7 +49,7 @@ describe('docker-compose.yml', () => {
 
   it('gives the demo settings that the service takes', () => {
     const settings = readSettings(
-      { ...IMAGE_ENV, ...variables('x-demo'), ...variables('demo-web') },
+      { ...IMAGE_ENV, ...services['demo-web']!.environment },
       SERVICE_SETTINGS,
     );
     expect(settings.WEB_USERS.map(({ name, role }) => ({ name, role }))).toEqual([
@@ -88,12 +64,11 @@ describe('docker-compose.yml', () => {
       'database-url': 'postgres://postgres:x@postgres:5432/vcc',
       'base-key': '0123456789abcdef0123456789abcdef',
       'master-key': '0f'.repeat(32),
-      'web-users': variables('demo-web').WEB_USERS!,
+      'web-users': services['demo-web']!.environment!.WEB_USERS!,
     };
     try {
       for (const [name, text] of Object.entries(secrets)) writeFileSync(join(folder, name), text);
-      const given = { ...variables('x-production'), ...variables('web') };
-      const mounted = Object.entries(given).map(([name, value]) => [
+      const mounted = Object.entries(services.web!.environment!).map(([name, value]) => [
         name,
         value.replace('/run/secrets', folder),
       ]);
@@ -113,8 +88,7 @@ describe('docker-compose.yml', () => {
       expect(settings.VCC_MASTER_KEY).not.toBeNull();
       // Whatever .env says, the health check finds the probes, and the pages know the proxy before them.
       expect(settings.PROBES_LISTEN).toEqual({ host: '0.0.0.0', port: 9464 });
-      const [, subnet] = /subnet: ([\d./]+)/.exec(COMPOSE)!;
-      expect(settings.WEB_TRUST_PROXY).toEqual([subnet]);
+      expect(settings.WEB_TRUST_PROXY).toEqual([networks.default.ipam.config[0]!.subnet]);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -122,9 +96,7 @@ describe('docker-compose.yml', () => {
 
   it('runs commands, options and roles that there are', async () => {
     const program = await buildProgram();
-    const commands = OURS.flatMap((name) =>
-      PARTS.get(name)!.flatMap((line) => /^\s+command: \[(.*)\]$/.exec(line)?.[1] ?? []),
-    ).map((text) => text.split(', ').map((word) => word.replaceAll('"', '')));
+    const commands = OURS.map((name) => services[name]!.command!);
     expect(commands.length).toBe(9);
     for (const [first, ...rest] of commands) {
       const command = program.commands.find((one) => one.name() === first);
@@ -138,16 +110,66 @@ describe('docker-compose.yml', () => {
     expect(new Set(roles)).toEqual(new Set(ROLES));
   });
 
+  it('builds the image by one service of each profile, so that builds at once do not collide', () => {
+    const builders = OURS.filter((name) => services[name]!.build !== undefined);
+    const profiles = builders.map((name) => services[name]!.profiles);
+    expect(profiles).toEqual([['production'], ['demo']]);
+    expect(new Set(OURS.map((name) => services[name]!.image)).size).toBe(1);
+  });
+
+  it('waits for services of the same profile, for what is meant to be so of each', () => {
+    for (const name of NAMES) {
+      const { profiles, depends_on: awaited = {} } = services[name]!;
+      for (const [other, { condition }] of Object.entries(awaited)) {
+        expect(services[other]?.profiles, `${name} waits for ${other}`).toEqual(profiles);
+        const { healthcheck, image } = services[other]!;
+        // Ours are asked by the image's own health check.
+        const isAsked = healthcheck ? !healthcheck.disable : image.startsWith('vcc-sync:');
+        expect(condition, `${name} waits for ${other}`).toBe(
+          isAsked ? 'service_healthy' : 'service_completed_successfully',
+        );
+      }
+    }
+    const roles = OURS.filter((name) => services[name]!.command![0] === 'start');
+    for (const name of roles)
+      expect(Object.keys(services[name]!.depends_on!)).toHaveLength(
+        name.startsWith('demo') ? 4 : 3,
+      );
+  });
+
+  it('lets our processes write nowhere, do nothing that a user may not, and grow to a limit', () => {
+    for (const name of OURS) {
+      expect(services[name], name).toMatchObject({
+        read_only: true,
+        tmpfs: ['/tmp'],
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+      });
+    }
+    for (const name of NAMES) {
+      const { memory } = services[name]!.deploy.resources.limits;
+      expect(memory, name).toMatch(/^\d+[mg]$/);
+    }
+  });
+
+  it('runs two workers, and one of everything else', () => {
+    const several = NAMES.filter((name) => (services[name]!.deploy.replicas ?? 1) !== 1);
+    expect(several).toEqual(['worker', 'demo-worker']);
+    for (const name of several) expect(services[name]!.deploy.replicas).toBe(2);
+  });
+
   it('declares every secret that it uses, in a folder that no commit and no image takes in', () => {
-    const declared = PARTS.get('secrets')!.flatMap(
-      (line) => /^ {2}([\w-]+): \{ file: \.\/secrets\/\1 \}$/.exec(line)?.[1] ?? [],
-    );
-    const used = lines(COMPOSE).flatMap(
-      (line) => /^\s+secrets: \[(.*)\]$/.exec(line)?.[1]?.split(', ') ?? [],
-    );
-    expect([...new Set(used)].sort()).toEqual([...declared].sort());
-    const mounted = [...COMPOSE.matchAll(/\/run\/secrets\/([\w-]+)/g)].map(([, name]) => name!);
-    expect([...new Set(mounted)].sort()).toEqual([...declared].sort());
+    const names = Object.keys(declared);
+    for (const name of names) expect(declared[name]!.file).toBe(`./secrets/${name}`);
+    const used = NAMES.flatMap((name) => services[name]!.secrets ?? []);
+    expect([...new Set(used)].sort()).toEqual([...names].sort());
+    for (const name of NAMES) {
+      const { environment = {}, secrets = [] } = services[name]!;
+      const read = Object.values(environment).flatMap(
+        (value) => /^\/run\/secrets\/(.+)$/.exec(value)?.[1] ?? [],
+      );
+      expect(read.sort(), name).toEqual([...secrets].sort());
+    }
     expect(read('.gitignore').split('\n')).toEqual(expect.arrayContaining(['.env', 'secrets/']));
     expect(lines(read('.dockerignore'))[0]).toBe('*');
     expect(read('.dockerignore')).not.toMatch(/^!(\.env|secrets|\.)$/m);
