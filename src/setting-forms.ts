@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { DAY, SECOND } from './core/china-time.ts';
 import { ORG_CODE } from './core/dataset.ts';
@@ -87,6 +88,22 @@ export const list = (form: RegExp, what: string) =>
     .string()
     .transform(parts)
     .refine((given) => given.every((part) => form.test(part)), { error: `expected ${what}` });
+
+/** An address, or a network such as 10.0.0.0/8. */
+function isNetwork(text: string): boolean {
+  const [, address = '', prefix] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const longest = { 0: 0, 4: 32, 6: 128 }[isIP(address)]!;
+  const length = Number(prefix ?? longest);
+  return length >= 1 && length <= longest;
+}
+
+/** Addresses and networks, with commas. */
+export const networks = z
+  .string()
+  .transform(parts)
+  .refine((given) => given.every(isNetwork), {
+    error: 'expected addresses or networks such as 10.0.0.0/8, separated by commas',
+  });
 
 /** Codes of organisations, with commas. */
 export const orgCodes = list(ORG_CODE, 'codes of organisations, separated by commas');

@@ -6,6 +6,7 @@ import {
   list,
   listen,
   masterKey,
+  networks,
   orgCodes,
   pause,
   rate,
@@ -217,7 +218,7 @@ export const SETTINGS = {
     about: 'which of healthz, readyz and metrics are served without log-in',
   }),
   WEB_TRUST_PROXY: setting({
-    schema: list(/^[0-9a-fA-F.:/]+$/, 'addresses or networks, separated by commas'),
+    schema: networks,
     default: '',
     about: 'proxies whose X-Forwarded headers are believed, such as 10.0.0.0/8',
   }),

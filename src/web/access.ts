@@ -62,7 +62,7 @@ export async function guard(
     );
     if (request.routeOptions.config.isSigned) return;
     // A page of a stranger could else read ours through a host name of its own (DNS rebinding).
-    if (users.length === 0 && !isLoopback(request.hostname)) {
+    if (users.length === 0 && !isMeantForLoopback(request)) {
       return reply.code(421).type('text/plain').send('this address is served on loopback only\n');
     }
     const isWrite = !['GET', 'HEAD'].includes(request.method);
@@ -140,6 +140,11 @@ function createAccess(
     },
     forget: (reply) => void reply.clearCookie(SESSION_COOKIE, COOKIE),
   };
+}
+
+/** Whether a request names this machine, both by itself and by what a proxy tells of it. */
+function isMeantForLoopback({ hostname, headers: { host = '' } }: FastifyRequest): boolean {
+  return isLoopback(hostname) && isLoopback(host.replace(/:\d*$/, ''));
 }
 
 /** `secure: auto`: sent over TLS only where the log-in came over TLS. */

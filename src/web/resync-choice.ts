@@ -44,7 +44,7 @@ export interface ChoiceWorld {
 }
 
 /** Organisations at once. */
-const MOST_ORGS = 500;
+export const MOST_ORGS = 500;
 
 /** What no text of Postgres holds. */
 const UNSTORABLE = /\0/;

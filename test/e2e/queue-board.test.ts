@@ -132,7 +132,6 @@ function suite(queue: Record<string, string>, name: string) {
     const { page, complaints } = await open('vera', '/queues/queue/sync?status=failed');
     await page.getByRole('tab', { name: 'Error' }).first().waitFor();
     await expect(clickAction(page, 'Retry')).rejects.toThrow('there is no Retry');
-    expect(await page.getByRole('menuitem').count()).toBe(0);
     expect(complaints).toEqual([]);
   });
 

@@ -22,7 +22,7 @@ const PAGES = [
   ['overview', '/', 'Overview', '总览'],
   ['feed', '/feeds/WJ0105/meters', 'WJ0105 Meters', 'WJ0105 表具'],
   ['resync', '/resync', 'Re-sync', '重新同步'],
-  ['recorded', '/resync/recorded?id=1', 'Recorded requests', '已登记的请求'],
+  ['recorded', '/resync/recorded?ids=1', 'Recorded requests', '已登记的请求'],
   ['rejects', '/rejects', 'Rejects', '拒收行'],
   ['reject', '/rejects/1', 'Rejects: 1', '拒收行: 1'],
   ['replayed', '/rejects/replayed?inserted=1&left.gone=2', 'Replayed', '重放结果'],

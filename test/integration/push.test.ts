@@ -13,9 +13,10 @@ import { Store } from '../../src/store/store.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
 import { keepTick } from '../../src/sync/keep.ts';
 import { openEventMetrics } from '../../src/web/event-metrics.ts';
-import { hashPassword } from '../../src/web/password.ts';
 import { buildApp, type WebSettings } from '../../src/web/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { BASE_KEY, type Harness, openHarness } from '../support/sync-harness.ts';
+import { testUser } from '../support/users.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
 const SECRET = 'push secret of ours';
@@ -177,8 +178,7 @@ describe('a genuine notice', () => {
   });
 
   it('needs no log-in, no origin and no host name of ours', async () => {
-    const password = await hashPassword('correct horse');
-    for (const users of [[], [{ name: 'olga', role: 'operator', password } as const]]) {
+    for (const users of [[], [testUser('olga', 'operator', 'correct horse')]]) {
       const { app } = await open({ WEB_USERS: users });
       const headers = {
         host: 'vcc.example',
@@ -381,14 +381,26 @@ describe('notices at once, and what people ask for meanwhile', () => {
 
   it('have connections apart from the pages: neither holds the other up', async () => {
     const { app } = await open({}, h.store.looks, h.store.notices);
-    const slow = Array.from({ length: 4 }, () => sql`select pg_sleep(2)`.execute(h.store.looks));
-    let arePagesBusy = true;
-    void Promise.all(slow).then(() => {
-      arePagesBusy = false;
-    });
-    expect((await send(app)).statusCode).toBe(200);
-    expect(arePagesBusy).toBe(true);
-    await Promise.all(slow);
+    const holder = await h.store.pool.connect();
+    await holder.query('select pg_advisory_lock(4711)');
+    // All connections of the pages wait for what is given back only once the notice has been answered.
+    const pages = Array.from({ length: 4 }, () =>
+      sql`select pg_advisory_xact_lock_shared(4711)`.execute(h.store.looks),
+    );
+    try {
+      await eventually(async () => {
+        const waits = await h.query(
+          `select from pg_locks join pg_database d on d.oid = database and datname = current_database()
+            where locktype = 'advisory' and objid = 4711 and not granted`,
+        );
+        expect(waits).toHaveLength(4);
+      });
+      expect((await send(app)).statusCode).toBe(200);
+    } finally {
+      await holder.query('select pg_advisory_unlock(4711)');
+      holder.release();
+    }
+    await Promise.all(pages);
 
     const burst = await h.store.db.transaction().execute(async (trx) => {
       await sql`select from vcc.feed for update`.execute(trx);

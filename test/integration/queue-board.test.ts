@@ -1,17 +1,16 @@
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DAY, HOUR } from '../../src/core/china-time.ts';
-import type { User } from '../../src/core/user.ts';
 import { openBackend, type QueueBackend } from '../../src/queue/backend.ts';
 import { PLAN_QUEUE, SYNC_QUEUE, type SyncJob, syncJobOptions } from '../../src/queue/sync-job.ts';
 import { startWorker } from '../../src/queue/worker.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
-import { hashPassword } from '../../src/web/password.ts';
 import { buildApp } from '../../src/web/server.ts';
 import { eventually } from '../support/eventually.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
 import { type Harness, openHarness } from '../support/sync-harness.ts';
+import { testUser } from '../support/users.ts';
 import { webRoutes } from '../support/web-paths.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
@@ -52,13 +51,10 @@ const HOST = 'vcc.example';
 const PASSWORDS = { olga: 'correct horse', vera: 'battery staple' } as const;
 const FEED: SyncJob = { dataset: 'meters', orgCode: 'WJ0105' };
 
-async function users(): Promise<User[]> {
-  const [olga, vera] = await Promise.all(Object.values(PASSWORDS).map(hashPassword));
-  return [
-    { name: 'olga', role: 'operator', password: olga! },
-    { name: 'vera', role: 'viewer', password: vera! },
-  ];
-}
+const USERS = [
+  testUser('olga', 'operator', PASSWORDS.olga),
+  testUser('vera', 'viewer', PASSWORDS.vera),
+];
 
 function suite(kind: 'redis' | 'postgres') {
   let h: Harness;
@@ -80,7 +76,7 @@ function suite(kind: 'redis' | 'postgres') {
       world: h.sync,
       db: h.store.db,
       backend: () => backend,
-      settings: { ...WEB_SETTINGS, WEB_USERS: await users() },
+      settings: { ...WEB_SETTINGS, WEB_USERS: USERS },
     });
     stops = [() => h.close(), () => opened.close(), () => app.close()];
   });

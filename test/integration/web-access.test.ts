@@ -1,13 +1,14 @@
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseUser, type User, type UserRole } from '../../src/core/user.ts';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { parseUser, type User } from '../../src/core/user.ts';
 import { openBackend, type QueueBackend } from '../../src/queue/backend.ts';
 import { type Database, openDatabase, openPool } from '../../src/store/pool.ts';
 import { hashPassword } from '../../src/web/password.ts';
 import { buildApp } from '../../src/web/server.ts';
 import { SESSION_LENGTH } from '../../src/web/session.ts';
 import { type Harness, openHarness } from '../support/sync-harness.ts';
+import { testUser } from '../support/users.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
 const HOST = 'vcc.example';
@@ -42,15 +43,11 @@ async function openApp(
   });
 }
 
-async function user(name: string, role: UserRole, password: string): Promise<User> {
-  return { name, role, password: await hashPassword(password) };
-}
-
 beforeAll(async () => {
   h = await openHarness();
   users = [
-    await user('olga', 'operator', 'correct horse'),
-    await user('vera', 'viewer', 'battery staple'),
+    testUser('olga', 'operator', 'correct horse'),
+    testUser('vera', 'viewer', 'battery staple'),
   ];
 });
 afterAll(() => h.close());
@@ -109,26 +106,38 @@ describe('log-in', () => {
   });
 
   it('takes as long for a name that is not there as for the one whose hash costs most', async () => {
-    const cheap = { ...users[1]!.password, cost: 1024 };
-    const app = await openApp({ users: [{ ...users[1]!, password: cheap }, users[0]!] });
+    const dear = { ...users[0]!, password: await hashPassword('correct horse') };
+    const app = await openApp({ users: [users[1]!, dear] });
     const took = async (name: string) => {
       const before = performance.now();
       await logIn(app, name, 'wrong');
       return performance.now() - before;
     };
-    expect(await took('nobody')).toBeGreaterThan(2 * (await took('vera')));
+    // Whatever else the machine does only makes a try longer: the shortest tells what it costs.
+    const shortest = async (name: string) =>
+      Math.min(await took(name), await took(name), await took(name));
+    await took('vera');
+    expect(await shortest('nobody')).toBeGreaterThan(2 * (await shortest('vera')));
     await app.close();
   });
 
   it('is throttled, for right passwords too, until a minute has passed', async () => {
     const app = await openApp();
+    const start = Date.now();
+    vi.useFakeTimers({ toFake: ['Date'], now: start });
+    onTestFinished(() => void vi.useRealTimers());
     const codes: number[] = [];
     for (let count = 0; count < 11; count += 1) {
       codes.push((await logIn(app, 'olga', `guess ${count}`)).statusCode);
     }
     expect(codes.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 401));
     expect(codes[10]).toBe(429);
-    expect((await logIn(app, 'olga', 'correct horse')).statusCode).toBe(429);
+    const attempt = async () => (await logIn(app, 'olga', 'correct horse')).statusCode;
+    expect(await attempt()).toBe(429);
+    vi.setSystemTime(start + 59_999);
+    expect(await attempt()).toBe(429);
+    vi.setSystemTime(start + 60_001);
+    expect(await attempt()).toBe(303);
     await app.close();
   });
 
@@ -146,7 +155,7 @@ describe('log-in', () => {
     expect((await ask(app, 'vcc_sync_session=rubbish')).statusCode).toBe(302);
     const out = await app.inject({ method: 'POST', url: '/logout', headers: { ...OWN, cookie } });
     expect(out.cookies[0]).toMatchObject({ value: '' });
-    const changed = await openApp({ users: [await user('olga', 'operator', 'another one')] });
+    const changed = await openApp({ users: [testUser('olga', 'operator', 'another one')] });
     expect((await ask(changed, cookie)).statusCode).toBe(302);
     const stranger = await openApp({ secret: 'f'.repeat(32) });
     expect((await ask(stranger, cookie)).statusCode).toBe(302);
@@ -217,6 +226,19 @@ describe('without users', () => {
     expect((await ask('127.0.0.1:8080')).statusCode).toBe(200);
     expect((await ask('localhost')).body).toMatch(/No users are set/);
     expect((await ask('evil.example')).statusCode).toBe(421);
+    expect((await ask('[::1]:8080')).statusCode).toBe(200);
+    await app.close();
+  });
+
+  it('no forwarded name makes a stranger’s name one of loopback, nor the other way round', async () => {
+    const app = await openApp({ users: [], proxies: ['127.0.0.1'] });
+    const ask = async (host: string, forwarded: string) => {
+      const headers = { ...PAGE, host, 'x-forwarded-host': forwarded };
+      return (await app.inject({ url: '/', headers })).statusCode;
+    };
+    expect(await ask('evil.example', 'localhost')).toBe(421);
+    expect(await ask('localhost', 'evil.example')).toBe(421);
+    expect(await ask('127.0.0.1:8080', 'localhost')).toBe(200);
     await app.close();
   });
 });

@@ -4,10 +4,10 @@ import { DAY, formatChinaIso, HOUR } from '../../src/core/china-time.ts';
 import type { User } from '../../src/core/user.ts';
 import { reach, recoverableUntil } from '../../src/core/window.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
-import { hashPassword } from '../../src/web/password.ts';
 import { buildApp } from '../../src/web/server.ts';
 import { useBrowser } from '../support/browser.ts';
 import { type Harness, useHarness } from '../support/sync-harness.ts';
+import { testUser } from '../support/users.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
 const ORG = 'WJ0105';
@@ -344,8 +344,8 @@ it('knows no other feeds and no other actions', async () => {
 it('lets a viewer look, and takes writes from operators and our own pages alone', async () => {
   await app.close();
   app = await openApp([
-    { name: 'olga', role: 'operator', password: await hashPassword('correct horse') },
-    { name: 'vera', role: 'viewer', password: await hashPassword('battery staple') },
+    testUser('olga', 'operator', 'correct horse'),
+    testUser('vera', 'viewer', 'battery staple'),
   ]);
   const basic = (text: string) => ({
     authorization: `Basic ${Buffer.from(text).toString('base64')}`,
@@ -380,7 +380,9 @@ browser.describe('in a browser', () => {
     const visit = await browser.visit(url, { locale, width, dark });
     const { page } = visit;
     try {
-      await page.clock.install();
+      // Time stands still but for what is run: renewals are exact.
+      await page.clock.install({ time: h.now });
+      await page.clock.pauseAt(h.now + 1_000);
       await page.goto(ADDRESS);
       const image = page.locator('img.chart');
       expect(await image.evaluate((one) => (one as HTMLImageElement).naturalWidth)).toBeGreaterThan(

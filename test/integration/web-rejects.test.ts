@@ -5,11 +5,11 @@ import type { User } from '../../src/core/user.ts';
 import { openRequestStore } from '../../src/store/requests.ts';
 import { importTable } from '../../src/sync/import.ts';
 import type { SyncSettings } from '../../src/sync/sync-window.ts';
-import { hashPassword } from '../../src/web/password.ts';
 import { buildApp } from '../../src/web/server.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Harness, storedRows, useHarness } from '../support/sync-harness.ts';
 import { METER_HEADER, meterLine, meterTable, tableBytes } from '../support/table-bytes.ts';
+import { testUser } from '../support/users.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
 const harness = useHarness({
@@ -290,6 +290,12 @@ describe('all that match', () => {
     expect(await follow(none)).toContain('nothing was done');
   });
 
+  it('are found by whoever comes back to the address of a replay, after a log-in say', async () => {
+    const back = await app.inject({ url: '/rejects/replay?org=WJ0105', headers: OWN });
+    expect(back.statusCode).toBe(303);
+    expect(back.headers.location).toBe('/rejects?org=WJ0105');
+  });
+
   it('of a feed that can not be loaded stay open, and the page names feed and code', async () => {
     await load(['bad']);
     await h.query(
@@ -317,8 +323,8 @@ describe('who may replay', () => {
     await load([slipped('A1')]);
     await app.close();
     await openApp([
-      { name: 'olga', role: 'operator', password: await hashPassword('correct horse') },
-      { name: 'vera', role: 'viewer', password: await hashPassword('battery staple') },
+      testUser('olga', 'operator', 'correct horse'),
+      testUser('vera', 'viewer', 'battery staple'),
     ]);
     const [olga, vera] = [basic('olga:correct horse'), basic('vera:battery staple')];
     for (const url of ['/rejects', '/rejects/1']) {

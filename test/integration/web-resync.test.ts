@@ -3,11 +3,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DAY, HOUR } from '../../src/core/china-time.ts';
 import type { User } from '../../src/core/user.ts';
 import { reach } from '../../src/core/window.ts';
-import { hashPassword } from '../../src/web/password.ts';
+import { addMissingOrgs } from '../../src/store/orgs.ts';
 import { buildApp } from '../../src/web/server.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Harness, useHarness } from '../support/sync-harness.ts';
 import { tableContents } from '../support/table-contents.ts';
+import { testUser } from '../support/users.ts';
 import { WEB_SETTINGS } from '../support/web-settings.ts';
 
 const harness = useHarness({
@@ -176,6 +177,18 @@ describe('the page', () => {
     expect(later.body).toContain('finished');
   });
 
+  it('leads to what was recorded also where that is two thousand requests', async () => {
+    const org = Array.from({ length: 500 }, (_, index) => `ZZ${1000 + index}`);
+    await addMissingOrgs(h.store.db, org);
+    const done = await send('/resync', { ...good(), org, dataset: 'all', reason: 'all of them' });
+    expect(done.statusCode).toBe(303);
+    const address = String(done.headers.location);
+    expect(address.length).toBeLessThan(2_000);
+    expect(await requests()).toHaveLength(2_000);
+    const { body } = await app.inject({ url: address, headers: PAGE });
+    expect(body.split('all of them')).toHaveLength(2_001);
+  });
+
   it.each([
     ['org', { org: [] }, 'Choose at least one organisation'],
     ['org', { org: ['XX1'] }, 'Organisation XX1 is not known'],
@@ -204,8 +217,8 @@ describe('the page', () => {
 
   it('lets a viewer see the plan, but neither preview nor record', async () => {
     const users: User[] = [
-      { name: 'olga', role: 'operator', password: await hashPassword('correct horse') },
-      { name: 'vera', role: 'viewer', password: await hashPassword('battery staple') },
+      testUser('olga', 'operator', 'correct horse'),
+      testUser('vera', 'viewer', 'battery staple'),
     ];
     await app.close();
     app = await openApp(users);

@@ -121,6 +121,15 @@ describe('settings', () => {
 });
 
 describe('faults in settings', () => {
+  it('name proxies by address or network, and nothing that is neither', () => {
+    const proxies = ['10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8', '::ffff:10.0.0.1'];
+    expect(read({ WEB_TRUST_PROXY: proxies.join(', ') }).WEB_TRUST_PROXY).toEqual(proxies);
+    const wrong = ['10.0.0.0/99', '::::', '10.0.0', '10.0.0.0/0', '::/129', '10.0.0.0/', '/8', 'a'];
+    for (const WEB_TRUST_PROXY of [...wrong, '10.0.0.0/8/8', '10.0.0.1,::::', 'fe80::1/x']) {
+      expect(refusal({ WEB_TRUST_PROXY })).toMatch(/^ {2}WEB_TRUST_PROXY is .*: expected addr/m);
+    }
+  });
+
   it('are reported all together, with name, value and what was expected', () => {
     const message = refusal({
       VCC_APP_ID: undefined,

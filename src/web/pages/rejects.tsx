@@ -54,6 +54,11 @@ export function addRejects(app: FastifyInstance, options: ReplayOptions): void {
     return showAll(request, faults.length > 0 ? reply.code(422) : reply, { typed, faults });
   });
 
+  // Of a replay nothing is kept here: whoever comes back to its address finds the lines.
+  app.get('/rejects/replay', (request, reply) =>
+    reply.redirect(request.url.replace('/rejects/replay', '/rejects'), 303),
+  );
+
   app.post('/rejects/replay', async (request, reply) => {
     const typed = { ...TYPED.parse(request.body ?? {}), state: '' };
     const { why } = REPLAY.parse(request.body ?? {});

@@ -6,12 +6,14 @@ import { listOrgs } from '../../store/orgs.ts';
 import { openRequestStore, readRequests } from '../../store/requests.ts';
 import type { PreviewedWindow } from '../../sync/preview.ts';
 import type { ResyncPlan } from '../../sync/resync-plan.ts';
+import { formatIds, parseIds } from '../id-ranges.ts';
 import { sendPage } from '../layout.tsx';
 import { MESSAGES } from '../messages.ts';
 import {
   type CheckedResync,
   checkResync,
   type Fault,
+  MOST_ORGS,
   type Purpose,
   type TypedResync,
 } from '../resync-choice.ts';
@@ -46,6 +48,12 @@ const TYPED = z.object({
   max_rejects: single,
   reason: single,
 });
+
+/** Which requests are shown once they are recorded. */
+const RECORDED = z.object({ ids: single });
+
+/** Requests that are shown at once: as many as one re-sync can make. */
+const MOST_REQUESTS = MOST_ORGS * DATASET_NAMES.length;
 
 /** What of a re-sync is shown. */
 interface Shown {
@@ -113,21 +121,18 @@ export function addResync(app: FastifyInstance, options: ResyncOptions): void {
       return show(request, reply.code(422), { typed, faults, plan: await planned(shown) });
     }
     const recorded = await recordOf(options, wish, requesterOf(request.viewer));
-    const ids = recorded.map(({ id }) => `id=${id}`).join('&');
-    return reply.redirect(`/resync/recorded?${ids}`, 303);
+    const ids = formatIds(recorded.map(({ id }) => id));
+    return reply.redirect(`/resync/recorded?ids=${ids}`, 303);
   });
 
-  app.get<{ Querystring: { id?: string | string[] } }>(
-    '/resync/recorded',
-    async (request, reply) => {
-      const ids = [request.query.id ?? []].flat().filter((id) => /^\d{1,15}$/.test(id));
-      const words = RESYNC_WORDS[request.locale];
-      const requests = await readRequests(db, ids.map(Number));
-      const common = MESSAGES[request.locale];
-      const page = <Recorded requests={requests} common={common} words={words} />;
-      return sendPage(request, reply, { title: words.recordedTitle, live: true }, page);
-    },
-  );
+  app.get('/resync/recorded', async (request, reply) => {
+    const { ids } = RECORDED.parse(request.query);
+    const words = RESYNC_WORDS[request.locale];
+    const requests = await readRequests(db, parseIds(ids, MOST_REQUESTS));
+    const common = MESSAGES[request.locale];
+    const page = <Recorded requests={requests} common={common} words={words} />;
+    return sendPage(request, reply, { title: words.recordedTitle, live: true }, page);
+  });
 }
 
 /** What a form without times begins with: the day up to now. */
