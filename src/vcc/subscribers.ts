@@ -71,8 +71,26 @@ const PAGE = z.object({
     .transform((datas) => datas ?? []),
 });
 
-/** A result code and no subscriber beside it: success, since failures have been thrown. */
-const NOBODY = z.object({ subsCode: z.null().optional() }).transform(() => null);
+/** What an answer may say of itself, beside what was asked for (P3). */
+const HEAD = /^(?:resultCode|resultMsg|time_?stamp|sign)$/i;
+
+/**
+ * A result code and nothing beside it: success without what was asked for, since failures have been
+ * thrown (P5). What says more is another form than documented, and must not pass for "none".
+ */
+const NOTHING = z
+  .record(z.string(), z.unknown())
+  .refine((told) => 'resultCode' in told)
+  .refine((told) =>
+    Object.entries(told).every(([name, value]) => HEAD.test(name) || isEmpty(value)),
+  );
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.length === 0);
+}
+
+/** There is no such subscriber. */
+const NOBODY = NOTHING.transform(() => null);
 
 /** A subscriber that a member has bound to their account (3006). */
 export interface BoundSubscriber {
@@ -94,24 +112,8 @@ const BOUND = z.array(
   ),
 );
 
-/** What an answer may say of itself, beside what was asked for (P3). */
-const HEAD = /^(?:resultCode|resultMsg|time_?stamp|sign)$/i;
-
-/**
- * A result code and no list beside it: success without any, since failures have been thrown (P5). What
- * says more is another form than documented, and must not pass for "none".
- */
-const NONE_BOUND = z
-  .record(z.string(), z.unknown())
-  .refine((told) => 'resultCode' in told)
-  .refine((told) =>
-    Object.entries(told).every(([name, value]) => HEAD.test(name) || isEmpty(value)),
-  )
-  .transform((): BoundSubscriber[] => []);
-
-function isEmpty(value: unknown): boolean {
-  return value === null || (Array.isArray(value) && value.length === 0);
-}
+/** The member has bound none. */
+const NONE_BOUND = NOTHING.transform((): BoundSubscriber[] => []);
 
 /** The calls about single subscribers (3005 to 3007). */
 export interface SubscriberCalls extends SubscriberSource {

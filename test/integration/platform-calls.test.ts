@@ -40,6 +40,21 @@ function clientOf(
   return client;
 }
 
+/** Success without what was asked for. */
+const NOTHING = [
+  { resultCode: '0', resultMsg: 'ok', sign: 'X' },
+  { resultCode: 0, datas: null },
+  { resultCode: '0', timeStamp: '20261120100000', data: [] },
+];
+
+/** Success in another form than documented: whatever it may be, it is not "none". */
+const OTHERWISE = [
+  {},
+  { resultCode: '0', datas: [{ subsCode: '1' }] },
+  { resultCode: '0', data: { subsCode: '1' } },
+  { resultCode: '0', total: 3 },
+];
+
 /** A simulator of one organisation, and a client. */
 async function stage(options: Partial<SimulatorOptions> = {}, settings: Partial<VccSettings> = {}) {
   const world = createWorld({
@@ -254,16 +269,25 @@ describe('the query of one subscriber (3005)', () => {
     expect((await failureOf(client.findSubscriber('SU0105', '9', never))).message).toContain(
       'another subscriber',
     );
-    for (answer of [
-      { resultCode: '0', resultMsg: 'ok' },
-      { resultCode: 0, subsCode: null },
-    ]) {
+    for (answer of [...NOTHING, { resultCode: 0, subsCode: null }]) {
       expect(await client.findSubscriber('SU0105', '123456', never)).toBeNull();
     }
-    answer = { resultCode: '0', subsCode: '' };
-    expect((await failureOf(client.findSubscriber('SU0105', '1', never))).code).toBe(
-      'PLATFORM_ERROR',
-    );
+  });
+
+  it('does not take another form than documented for "no such subscriber"', async () => {
+    let answer: object = {};
+    const client = await answering(() => answer);
+    for (answer of [
+      ...OTHERWISE,
+      [],
+      { datas: [{ subsCode: '1' }] },
+      { resultCode: '0', subsCode: '' },
+      { resultCode: '0', subsCode: null, name: '张**' },
+    ]) {
+      const { code, message } = await failureOf(client.findSubscriber('SU0105', '1', never));
+      expect(code).toBe('PLATFORM_ERROR');
+      expect(message).toMatch(/^3005 was answered in another form than documented: wrong is /);
+    }
   });
 });
 
@@ -271,22 +295,10 @@ describe('the query of bound subscribers (3006)', () => {
   it('takes success without a list for a member who has bound none', async () => {
     let answer: object = [];
     const client = await answering(() => answer);
-    for (answer of [
-      [],
-      { resultCode: '0', resultMsg: 'ok', sign: 'X' },
-      { resultCode: 0, datas: null },
-      { resultCode: '0', timeStamp: '20261120100000', data: [] },
-    ]) {
+    for (answer of [[], ...NOTHING]) {
       expect(await client.boundSubscribers('u1', never)).toEqual([]);
     }
-    // Whatever else it may be, it is not "none".
-    for (answer of [
-      {},
-      { resultCode: '0', datas: [{ subsCode: '1' }] },
-      { resultCode: '0', data: { subsCode: '1' } },
-      { resultCode: '0', subsCode: '1', orgCode: ORG },
-      { resultCode: '0', total: 3 },
-    ]) {
+    for (answer of [...OTHERWISE, { resultCode: '0', subsCode: '1', orgCode: ORG }]) {
       expect(await failureOf(client.boundSubscribers('u1', never))).toMatchObject({
         code: 'PLATFORM_ERROR',
         message: '3006 was answered in another form than documented: wrong is all of it',
