@@ -3,7 +3,7 @@ import type { Dataset } from '../core/dataset.ts';
 import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.ts';
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
-import { clauses, MANY_ROWS, planFor } from './load-window.ts';
+import { clauses, isBack, MANY_ROWS, planFor } from './load-window.ts';
 import { stagingTable } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
@@ -33,13 +33,20 @@ export async function compareStaged(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
-  { asOf, full, told = KEPT_FINDINGS, orgCode }: CompareOptions & { readonly orgCode: string },
+  {
+    from,
+    asOf,
+    full,
+    told = KEPT_FINDINGS,
+    orgCode,
+  }: CompareOptions & { readonly orgCode: string },
 ): Promise<Differences> {
   const { stage, target, match, differs, contentColumns } = clauses(dataset, header);
   const { key } = dataset;
+  const back = isBack('$4', '$1', differs);
   const named = [...contentColumns, 'absent_since'].map((name) =>
     name === 'absent_since'
-      ? `case when t.absent_since <= $1 then '${name}' end`
+      ? `case when ${back} then '${name}' end`
       : `case when t.${name} is distinct from s.${name} then '${name}' end`,
   );
   const extra = `union all
@@ -48,11 +55,11 @@ export async function compareStaged(
   const { rows } = await client.query<DifferencesRow>(
     `with compared as (
         select case when t.org_code is null then 'missing'
-            when t.synced_through <= $1 then 'changed' else 'stale' end as kind,
+            when t.synced_through <= $1 or not (${differs}) then 'changed' else 'stale' end as kind,
           s.${key} as key,
           case when t.org_code is not null then array_remove(array[${named.join(', ')}], null) end as columns
         from ${stage} s left join ${target} t on ${match}
-        where t.org_code is null or ${differs} or t.absent_since <= $1
+        where t.org_code is null or ${differs} or ${back}
         ${full ? extra : ''}
       )
       select count(*) filter (where kind = 'missing') as missing,
@@ -66,7 +73,7 @@ export async function compareStaged(
             from compared where kind <> 'stale') as numbered
           where place <= $3) as findings
       from compared where $2::text is not null`,
-    [toTimestamp(asOf), orgCode, told],
+    [toTimestamp(asOf), orgCode, told, toTimestamp(from)],
   );
   const { findings, ...counts } = rows[0]!;
   return {

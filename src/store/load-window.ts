@@ -130,12 +130,13 @@ export async function mergeStaged(
 ): Promise<Outcome> {
   if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
   const parts = clauses(dataset, header);
-  const values = [toTimestamp(options.syncedThrough), runId, options.force];
+  const { from, syncedThrough, force } = options;
+  const values = [toTimestamp(syncedThrough), runId, force, toTimestamp(from)];
   // Headers that lack a column are rare and each makes other statements: those are not kept.
   const keeps = rows <= FEW_ROWS && header.absent.length === 0;
   const prepared = (step: string): Prepared => (keeps ? { name: `${step} ${dataset.name}` } : {});
-  // As in `writeKnown`: what a newer extract lacked is not there for an older window.
-  const absent = extractAt !== null && extractAt > options.syncedThrough && !options.force;
+  // What a newer extract lacked is not there for an older window.
+  const absent = extractAt !== null && extractAt > syncedThrough && !force;
   const toInsert = [...values.slice(0, 2), orgCode, absent ? toTimestamp(extractAt) : null];
   const insert = () => insertNew(client, parts, toInsert, prepared('insert'));
   // Few rows are asked about in one go; for many it is worth knowing first whether any is left.
@@ -166,8 +167,7 @@ async function writeKnown(
           changed_at = case when s.differs then statement_timestamp() else t.changed_at end,
           run_id = case when s.differs then $2 else t.run_id end,
           flags = s.flags, synced_through = greatest(t.synced_through, $1),
-          -- What a newer extract lacked is not there again for an older window.
-          absent_since = case when t.absent_since > $1 and not $3 then t.absent_since end
+          absent_since = case when ${isBack('$4', '$1')} or $3 then null else t.absent_since end
         from (
           -- Without the content of what only advances: it would be sorted for nothing.
           select place, differs, flags,
@@ -179,7 +179,7 @@ async function writeKnown(
             -- Else the comparison would be made again wherever its outcome is asked for.
             offset 0
           ) as known
-          where ${toWrite('$1', '$3')}
+          where ${toWrite('$4', '$1', '$3')}
           -- In the order of the table, whatever that of the file is: each page is written once.
           order by place
         ) as s
@@ -197,13 +197,23 @@ async function writeKnown(
 const BEFORE = 't.synced_through, t.absent_since, t.flags is distinct from s.flags as reflagged';
 
 /**
- * Rows that a merge writes: other content that may replace what is stored, or the same from a newer window,
- * or by force if the row was absent.
+ * Whether a delivered row is there again that a full extract had lacked.
+ *
+ * It is if it changed later than that. A window across the extract's time may as well tell what was before:
+ * as long as that was not known, because the content is another or the window began after the row's last
+ * delivery, the row counts as there, since none that is may be hidden; what was known proves nothing.
  */
-const toWrite = (through: string, force: string) =>
+export const isBack = (from: string, through: string, differs = 'differs', row = 't.') =>
+  `(${row}absent_since <= ${through} and (${differs} or least(${row}absent_since, ${row}synced_through) <= ${from}))`;
+
+/**
+ * Rows that a merge writes: other content that may replace what is stored, or the same from a newer window,
+ * or if the row was absent and is there again, or by force.
+ */
+const toWrite = (from: string, through: string, force: string) =>
   `case when differs then synced_through <= ${through} or ${force}
-    else synced_through < ${through} or (synced_through = ${through} and (reflagged or absent_since <= ${through}))
-      or (${force} and absent_since is not null) end`;
+    else synced_through < ${through} or (synced_through = ${through} and reflagged)
+      or ${isBack(from, through, 'false', '')} or (${force} and absent_since is not null) end`;
 
 async function insertNew(
   client: PoolClient,
@@ -225,17 +235,17 @@ async function insertNew(
 async function countStale(
   client: PoolClient,
   { stage, target, match, differs }: Clauses,
-  { syncedThrough, force }: MergeOptions,
+  { from, syncedThrough, force }: MergeOptions,
   left: number,
 ): Promise<number> {
   const { rows } = await client.query<{ stale: number; missed: number }>(
     `select count(*) filter (where differs) as stale,
-        count(*) filter (where not known or ${toWrite('$1', '$2')}) as missed
+        count(*) filter (where not known or ${toWrite('$3', '$1', '$2')}) as missed
       from (
         select t.org_code is not null as known, ${differs} as differs, ${BEFORE}
         from ${stage} s left join ${target} t on ${match}
       ) as staged`,
-    [toTimestamp(syncedThrough), force],
+    [toTimestamp(syncedThrough), force, toTimestamp(from)],
   );
   const { stale, missed } = rows[0]!;
   if (missed > 0 || stale > left) {

@@ -178,7 +178,7 @@ async function auditWindow(
   signal: AbortSignal,
 ): Promise<void> {
   const { during } = window;
-  const options = { asOf: during.to, full: false, told: LOOKED_FOR };
+  const options = { from: during.from, asOf: during.to, full: false, told: LOOKED_FOR };
   const compare = (staging: FeedStaging) => staging.compare(options);
   const { findings, ...counts } = await withStaged(world.sync, feed, during, signal, compare);
   const changed = findings.filter(({ kind }) => kind === 'changed').map(({ rowKey }) => rowKey);

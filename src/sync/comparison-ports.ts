@@ -3,6 +3,8 @@ import type { Interval } from '../core/interval.ts';
 
 /** What staged rows are compared with the table for. */
 export interface CompareOptions {
+  /** Start of what was asked for, in milliseconds; of a full extract its own time. */
+  readonly from: number;
   /** Time for which they hold (milliseconds): a row of the table that is newer is no difference. */
   readonly asOf: number;
   /** Whether they are all rows there are: what the table has besides is `extra`. */

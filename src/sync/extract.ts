@@ -15,7 +15,7 @@ export async function compareExtract(
   asOf: number,
   unread: number,
 ): Promise<Comparison> {
-  const differences = await staging.compare({ asOf, full: true });
+  const differences = await staging.compare({ from: asOf, asOf, full: true });
   const isTold = unread === 0;
   return {
     ...differences,

@@ -141,7 +141,12 @@ function loadImport(
     async inspect(unread) {
       if (absent) comparison = await inspectExtract(claim, window.to, unread, absent);
     },
-    merging: () => ({ syncedThrough: window.to, coveredTo: window.to, force: false }),
+    merging: () => ({
+      from: window.from,
+      syncedThrough: window.to,
+      coveredTo: window.to,
+      force: false,
+    }),
     async commit({ runId, coveredTo: _, ...loaded }) {
       if (comparison && comparison.extra !== null) await claim.markAbsent(window.to);
       await claim.commitImport({

@@ -71,6 +71,8 @@ export interface DownloadFacts {
 
 /** How the rows of a window are merged. */
 export interface MergeOptions {
+  /** Start of what was asked for: what they tell changed no earlier. */
+  readonly from: number;
   /** End of what they cover: what each row's `synced_through` becomes (design invariant 4). */
   readonly syncedThrough: number;
   /** Whether older content may overwrite newer. */

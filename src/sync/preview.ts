@@ -116,7 +116,7 @@ async function classifyWindow(
   tally.started(table, world.clock);
   await stageTable(world, staging, table, tally);
   const { syncedThrough } = endsOf(world, staging, window, table.date);
-  tally.merged(await staging.classify({ syncedThrough, force }));
+  tally.merged(await staging.classify({ from: requested.from, syncedThrough, force }));
   return {
     state: 'counted',
     receipt: tally.receipt(),

@@ -173,7 +173,8 @@ async function replayGroup(
     // The lines that are refused again are on record already.
     keepsRejects: false,
     maxRejects: 100,
-    merging: () => ({ syncedThrough: windowTo, coveredTo: windowTo, force: false }),
+    // Where the window that delivered them began is not on record for ever.
+    merging: () => ({ from: windowTo, syncedThrough: windowTo, coveredTo: windowTo, force: false }),
     async commit({ runId, coveredTo: _, ...loaded }) {
       const gain = { covers: null, since: null, baselineAt: null, comparison: null };
       await claim.commitImport({ ...loaded, ...gain, window, resolved: table.accepted });

@@ -96,7 +96,8 @@ export async function syncWindow(
     maxRejects: work.request?.maxRejects ?? null,
     merging({ date }) {
       const { covered, syncedThrough } = endsOf(world, claim, work.window, date);
-      return { syncedThrough, coveredTo: covered, force: work.request?.force ?? false };
+      const { from } = requested;
+      return { from, syncedThrough, coveredTo: covered, force: work.request?.force ?? false };
     },
     async commit({ runId, coveredTo, receipt, elapsed, ...loaded }) {
       const { from } = work.window;

@@ -101,7 +101,7 @@ async function load(client: PoolClient, rows: readonly Row[], through: number): 
   await client.query('begin');
   const staged = await stageRows(client, dataset, header, batches(rows));
   await planFor(client, dataset, staged.rows);
-  const options = { syncedThrough: through, force: false };
+  const options = { from: through, syncedThrough: through, force: false };
   const started = performance.now();
   const plan = { rows: staged.rows, runId: 1, orgCode: 'WJ0105', extractAt: null };
   await mergeStaged(client, dataset, header, { ...options, ...plan });

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DAY, formatChinaTime, HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
+import type { Interval } from '../../src/core/interval.ts';
 import { reach } from '../../src/core/window.ts';
 import { openAudits } from '../../src/store/audits.ts';
 import { listComparisons } from '../../src/store/comparison-ledger.ts';
@@ -40,6 +41,12 @@ async function passTo(at: number): Promise<void> {
   await h.run('meters', ORG);
   await h.query(`update vcc.run set started_at = window_to + interval '30 seconds'`);
 }
+
+/** As a full extract of that time does that lacked the meter. */
+const markAbsent = (code: string, at: number) =>
+  h.query('update vcc.meter set absent_since = $1 where meter_code = $2', [new Date(at), code]);
+
+const spans = ({ from, to }: Interval, at: number) => from < at && at < to;
 
 async function audit(over: Partial<AuditWish> = {}, signal = new AbortController().signal) {
   const seen: AuditedWindow[] = [];
@@ -144,6 +151,32 @@ describe('an audit', () => {
     );
     expect(windows[0]!.during!.from).toBe(reach(began));
     expect(windows.at(-1)!.during!.to).toBe(began - 30 * SECOND - 2 * MINUTE);
+  });
+
+  it('does not hold a row against the extract that lacked it within the audited time', async () => {
+    const extractAt = began - 6 * HOUR;
+    for (const code of ['M1', 'M2']) put(code, extractAt - 3 * HOUR);
+    await passTo(extractAt - HOUR);
+    await markAbsent('M1', extractAt);
+    await passTo(began);
+    const { windows } = await audit();
+    const across = windows.find(({ during }) => spans(during!, extractAt));
+    expect(across).toMatchObject({ compared: 2, changed: 0, missing: 0, stale: 0 });
+    expect(windows.flatMap(({ findings }) => findings)).toEqual([]);
+  });
+
+  it('names a row that is marked absent though it has changed since', async () => {
+    const extractAt = began - 30 * HOUR;
+    put('M1', extractAt - 3 * HOUR);
+    await passTo(extractAt - HOUR);
+    await markAbsent('M1', extractAt);
+    put('M1', began - 3 * HOUR, began - HOUR);
+    await passTo(began - 2 * HOUR);
+    await passTo(began);
+    const { windows } = await audit();
+    expect(windows.flatMap(({ findings }) => findings)).toMatchObject([
+      { kind: 'changed', rowKey: 'M1', columns: ['absent_since'] },
+    ]);
   });
 
   it('reads all that is covered, however many pieces holes leave', async () => {

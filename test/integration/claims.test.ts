@@ -178,7 +178,7 @@ describe('a feed', () => {
     const given = new Date(FROM - 40 * 24 * 60 * MINUTE);
     await h.current.query('update vcc.feed set since = $2 where id = $1', [feedId, given]);
     await claim.stage(readHeader(HEADER, CATALOGUE.meters), noRows());
-    const options = { syncedThrough: RUN.window.to, force: false };
+    const options = { from: RUN.window.from, syncedThrough: RUN.window.to, force: false };
     await claim.classify(options);
     await claim.merge(options);
     await claim.commit({

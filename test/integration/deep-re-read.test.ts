@@ -80,6 +80,32 @@ describe('the deep re-read', () => {
     ]);
   });
 
+  it('leaves a row absent that an extract lacked within the time that it reads again', async () => {
+    const harness = h.current;
+    const changed = harness.now;
+    await harness.run('meters', ORG);
+    for (const code of ['GONE', 'KEPT']) putLate(harness, code, changed, 0);
+    harness.now += HOUR;
+    await harness.run('meters', ORG);
+    const extractAt = harness.now;
+    await harness.query(`update vcc.meter set absent_since = $1 where meter_code = 'GONE'`, [
+      new Date(extractAt),
+    ]);
+    harness.now = (await feedRow()).next_deep_at!.getTime() + SECOND;
+    await harness.run('meters', ORG);
+    await harness.run('meters', ORG);
+    const [reading] = await harness.query(
+      `select bool_or(window_from < $1 and window_to > $2) as spans, sum(unchanged)::int as unchanged
+        from vcc.run join vcc.request q on q.id = request_id where q.kind = 'deep'`,
+      [new Date(changed), new Date(extractAt)],
+    );
+    expect(reading).toEqual({ spans: true, unchanged: 2 });
+    const absent = await harness.query(
+      'select meter_code from vcc.meter where absent_since is not null',
+    );
+    expect(absent).toEqual([{ meter_code: 'GONE' }]);
+  });
+
   it('is not asked for a second time while the first is still to be done', async () => {
     const harness = h.current;
     await harness.run('meters', ORG);

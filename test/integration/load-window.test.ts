@@ -97,7 +97,7 @@ async function load(
   const claim = await claimFor(dataset, through, signal);
   try {
     await claim.stage(header, Array.isArray(rows) ? batches(rows) : (rows as AsyncIterable<Row[]>));
-    const options = { syncedThrough: through, force };
+    const options = { from: through - MINUTE, syncedThrough: through, force };
     const foreseen = await claim.classify(options);
     const merged = await claim.merge(options);
     expect(merged).toEqual(foreseen);

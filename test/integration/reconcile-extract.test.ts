@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DAY, HOUR } from '../../src/core/china-time.ts';
+import { DAY, HOUR, MINUTE } from '../../src/core/china-time.ts';
 import { openComparisons } from '../../src/store/comparisons.ts';
 import { openRequestStore } from '../../src/store/requests.ts';
 import { importTable } from '../../src/sync/import.ts';
@@ -29,8 +29,8 @@ function reconcile(lines: readonly string[], over: Partial<ExtractWish> = {}) {
 const repairing = (maxPercent: number | null = null) => ({ repair: { maxPercent } });
 
 /** Loads rows as the changes up to a time. */
-async function load(lines: readonly string[], to: number): Promise<void> {
-  const during = { from: to - HOUR, to };
+async function load(lines: readonly string[], to: number, from = to - HOUR): Promise<void> {
+  const during = { from, to };
   const wish = { ...METERS, ...BY, span: { kind: 'interval', during } as const };
   const open = async () => tableBytes(meterTable(lines));
   await importTable(worldOf(h.current), wish, { open }, never);
@@ -187,6 +187,38 @@ describe('a row that was absent', () => {
     await gone();
     await load([meterLine('B')], T - HOUR);
     expect(await absent()).toEqual({ A: null, B: new Date(T) });
+  });
+
+  it('stays absent when a window that began before the extract brings it as it was', async () => {
+    await gone();
+    await load([meterLine('B')], T + HOUR, T - DAY - MINUTE);
+    await load([meterLine('B')], T + 2 * HOUR, T - DAY - MINUTE);
+    expect(await absent()).toEqual({ A: null, B: new Date(T) });
+    // Of newer windows that brought it, nothing is held against what proves that it is there.
+    await load([meterLine('B')], T + HOUR, T);
+    expect(await absent()).toEqual({ A: null, B: null });
+  });
+
+  it('is here again by a later extract, however far the windows reached that brought it as it was', async () => {
+    await gone();
+    await load([meterLine('B')], T + 2 * HOUR, T - DAY - MINUTE);
+    const later = { asOf: T + HOUR };
+    const { comparison } = await reconcile([meterLine('A'), meterLine('B')], later);
+    expect(comparison).toMatchObject({ missing: 0, changed: 1, stale: 0, extra: 0 });
+    await reconcile([meterLine('A'), meterLine('B')], { ...later, ...repairing() });
+    expect(await absent()).toEqual({ A: null, B: null });
+  });
+
+  it('is here again when a window across the extract brings a change that was not known', async () => {
+    await gone();
+    await load([meterLine('B', { location: 'other' })], T + HOUR, T - DAY - MINUTE);
+    expect(await absent()).toEqual({ A: null, B: null });
+  });
+
+  it('is here again when a window that began after its last delivery brings it, changed or not', async () => {
+    await gone();
+    await load([meterLine('B')], T + HOUR, T - MINUTE);
+    expect(await absent()).toEqual({ A: null, B: null });
   });
 
   it('is absent too if nobody knew it, where an older window brings it after all', async () => {
