@@ -130,6 +130,23 @@ language sql immutable parallel safe
 return case when since < until then tstzmultirange(tstzrange(since, until)) - coverage else '{}' end;
 comment on function vcc.uncovered(timestamptz, timestamptz, tstzmultirange) is 'what lacks of [since, until)';
 
+create function vcc.holds(since timestamptz, baseline_at timestamptz, coverage tstzmultirange, accepted tstzmultirange) returns text
+language sql stable parallel safe
+return (
+  select case
+      when f.baseline_at is null then 'changes only since ' || t.moment
+      when h.holes = '{}' then 'all'
+      else 'all as of ' || t.moment
+    end || case when h.holes = '{}' then '' when h.holes - accepted = '{}' then ', less accepted gaps' else ', with gaps' end
+  from (
+    select holds.baseline_at, coalesce(holds.baseline_at,
+      case when since is not null then lower(coverage * tstzmultirange(tstzrange(since, null))) end) as moment
+  ) as f
+  cross join lateral (select vcc.uncovered(f.moment, upper(coverage), coverage) as holes) as h
+  cross join lateral (select to_char(f.moment at time zone interval '08:00', 'YYYY-MM-DD HH24:MI:SS') as moment) as t
+);
+comment on function vcc.holds(timestamptz, timestamptz, tstzmultirange, tstzmultirange) is 'what a feed holds: all, or only changes, and whether something lacks of it; as src/core/holding.ts says. Times are those of China';
+
 create view vcc.feed_now as
 select f.id as feed_id, f.org_code, o.name as org_name, f.dataset, o.enabled and f.enabled as enabled, f.paused,
   f.since, f.baseline_at, f.coverage, a.accepted, f.consecutive_failures, f.last_error_code, n.now,
@@ -182,7 +199,7 @@ select f.org_code, f.org_name, f.dataset, f.enabled, f.paused, f.complete_throug
     when 'meters' then (select count(*) from vcc.meter r where r.org_code = f.org_code and r.flags is not null)
   end as flagged_rows,
   (select r.finished_at from vcc.run r where r.feed_id = f.feed_id and r.status = 'done' order by r.id desc limit 1) as last_loaded_at,
-  f.consecutive_failures, f.last_error_code
+  f.consecutive_failures, f.last_error_code, vcc.holds(f.since, f.baseline_at, f.coverage, f.accepted) as holds
 from vcc.feed_now f
 left join lateral (
   select count(*) filter (where h.state = 'open') as open_gaps,
@@ -214,6 +231,7 @@ comment on column reporting.freshness.flagged_rows is 'rows with a value that th
 comment on column reporting.freshness.last_loaded_at is 'when a run last ended well';
 comment on column reporting.freshness.consecutive_failures is 'failed runs since then';
 comment on column reporting.freshness.last_error_code is 'code of the last failure, as in the README; null after a good run';
+comment on column reporting.freshness.holds is 'what there is of the source, in words: all, or changes only since a time (in China), which is not all; with gaps, or less accepted gaps, where something lacks from there on; null before the first load';
 
 create view reporting.run_log as
 select r.id as run_id, r.org_code, r.dataset, r.trigger, r.status, r.window_from, r.window_to,

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { chinaTime } from '../../src/cli/output.ts';
 import { readSettings } from '../../src/config.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
-import { completeThrough } from '../../src/core/coverage.ts';
+import { completeThrough, watermark } from '../../src/core/coverage.ts';
 import { gapsOf } from '../../src/core/health.ts';
+import { type Holding, holdingOf } from '../../src/core/holding.ts';
 import { type IntervalSet, normalise, span } from '../../src/core/interval.ts';
 import { reach, recoverableUntil } from '../../src/core/window.ts';
 import { readStatus } from '../../src/store/ledgers.ts';
@@ -117,6 +119,57 @@ describe('the arithmetic of the database', () => {
       cases.filter((one) => gapsOf(one.feed, one.now, { every: 1, settle: one.settle }).length > 1)
         .length,
     ).toBeGreaterThan(50);
+  });
+});
+
+describe('what a feed holds', () => {
+  const told = (holding: Holding | null): string | null => {
+    if (holding === null) return null;
+    const { isFull, from, lacks } = holding;
+    const lacking = { nothing: '', 'accepted gaps': ', less accepted gaps', gaps: ', with gaps' };
+    const asOf = lacks === 'nothing' ? '' : ` as of ${chinaTime(from)}`;
+    return `${isFull ? `all${asOf}` : `changes only since ${chinaTime(from)}`}${lacking[lacks]}`;
+  };
+
+  it('is said by the view as by the service, for any coverage', async () => {
+    const now = Date.UTC(2026, 10, 20, 2);
+    const cases = fc.sample(
+      fc.record({
+        feed: feeds(now),
+        baselineAt: fc.option(seconds(now - 100 * DAY, now)),
+        // Gaps that lie within what is accepted are rare by chance.
+        isAccepted: fc.boolean(),
+      }),
+      500,
+    );
+    const made = cases.map(({ feed, baselineAt, isAccepted }) => {
+      const accepted = isAccepted ? [{ from: now - 101 * DAY, to: now }] : feed.accepted;
+      return { ...feed, accepted, baselineAt, watermark: watermark(feed.coverage) };
+    });
+    const at = (time: number | null) => (time === null ? null : toTimestamp(time));
+    const rows = await read<{ holds: string | null }>(
+      `select vcc.holds(since, baseline_at, coverage, accepted) as holds
+        from unnest($1::timestamptz[], $2::timestamptz[], $3::tstzmultirange[], $4::tstzmultirange[])
+          with ordinality as t (since, baseline_at, coverage, accepted, place) order by place`,
+      [
+        made.map(({ since }) => at(since)),
+        made.map(({ baselineAt }) => at(baselineAt)),
+        made.map(({ coverage }) => multirange(coverage)),
+        made.map(({ accepted }) => multirange(accepted)),
+      ],
+    );
+    const expected = made.map((one) => told(holdingOf(one)));
+    expect(rows.map(({ holds }) => holds)).toEqual(expected);
+    const kinds = new Set(expected.map((one) => one?.replace(/[\d:-]+ [\d:]+/, 'T') ?? 'nothing'));
+    expect([...kinds].sort()).toEqual([
+      'all',
+      'all as of T, less accepted gaps',
+      'all as of T, with gaps',
+      'changes only since T',
+      'changes only since T, less accepted gaps',
+      'changes only since T, with gaps',
+      'nothing',
+    ]);
   });
 });
 
@@ -238,7 +291,7 @@ describe('freshness and gap', () => {
     expect(
       await read(
         `select org_code, org_name, dataset, enabled, paused, unresolved_rejects, flagged_rows, consecutive_failures,
-            last_error_code, last_loaded_at, expired_gaps, accepted_gap_time::text as accepted from reporting.freshness`,
+            last_error_code, last_loaded_at, expired_gaps, accepted_gap_time::text as accepted, holds from reporting.freshness`,
       ),
     ).toEqual([
       {
@@ -254,6 +307,7 @@ describe('freshness and gap', () => {
         last_loaded_at: new Date('2026-11-01T01:00:00Z'),
         expired_gaps: 1,
         accepted: '2 days',
+        holds: 'all',
       },
     ]);
   });
