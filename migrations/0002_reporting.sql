@@ -476,7 +476,7 @@ select s.org_code, s.subscriber_code,
   s.first_seen_at, s.changed_at, s.synced_through, s.absent_since
 from vcc.subscriber s
 left join reporting.address_tree a on a.org_code = s.org_code and a.address_code = s.address_code;
-comment on view reporting.subscriber is 'subscribers with the path of their address; names and numbers are masked but for vcc_reader_full';
+comment on view reporting.subscriber is 'subscribers with the path of their address; names and numbers are masked but for vcc_reader_full; household adds their supply points and meters';
 comment on column reporting.subscriber.org_code is 'organisation';
 comment on column reporting.subscriber.subscriber_code is '气户户号: key of the subscriber, with org_code';
 comment on column reporting.subscriber.name is '气户名称: person or company; 张** unless the reader sees names';
@@ -504,6 +504,9 @@ comment on column reporting.subscriber.synced_through is 'end of the newest wind
 comment on column reporting.subscriber.absent_since is 'when a full extract first lacked it; null while present';
 
 
+-- The document links no supply point to a subscriber: the same place in the same building is all there is.
+-- It is compared as it is, not as it is masked. The list is made for the rows that are wanted alone.
+
 create view reporting.supply_point as
 select p.org_code, p.supply_point_code, p.supply_point_type,
   (select jsonb_object_agg(c.code, c.zh) from vcc.code c where c.dataset = 'supply_points' and c.column_name = 'supply_point_type') ->> p.supply_point_type as supply_point_type_zh,
@@ -521,10 +524,16 @@ select p.org_code, p.supply_point_code, p.supply_point_type,
     select from reporting.moved v where v.dataset = 'supply_points' and v.org_code = p.org_code and v.row_key = p.supply_point_code
   ) as is_current,
   p.flags, case when (select vcc.sees_whole()) then p.extra end as extra,
-  p.first_seen_at, p.changed_at, p.synced_through, p.absent_since
+  p.first_seen_at, p.changed_at, p.synced_through, p.absent_since,
+  array(
+    select t.subscriber_code from reporting.subscriber t
+    join vcc.subscriber u on u.org_code = t.org_code and u.subscriber_code = t.subscriber_code
+    where t.org_code = p.org_code and t.address_code collate "C" = p.building_code
+      and u.address_detail = p.address_detail and t.is_current
+    order by 1) as subscriber_codes
 from vcc.supply_point p
 left join reporting.address_tree a on a.org_code = p.org_code and a.address_code = p.building_code;
-comment on view reporting.supply_point is 'supply points with the path of their building; the platform does not tell when one is removed';
+comment on view reporting.supply_point is 'supply points with the path of their building, and the subscribers there; the platform does not tell when one is removed';
 comment on column reporting.supply_point.org_code is 'organisation';
 comment on column reporting.supply_point.supply_point_code is '供气点编码: key of the supply point, with org_code';
 comment on column reporting.supply_point.supply_point_type is '供气点类型: 1 or 2';
@@ -552,6 +561,7 @@ comment on column reporting.supply_point.first_seen_at is 'when the row first ar
 comment on column reporting.supply_point.changed_at is 'when its content last changed here';
 comment on column reporting.supply_point.synced_through is 'end of the newest window that delivered it';
 comment on column reporting.supply_point.absent_since is 'when a full extract first lacked it; null while present';
+comment on column reporting.supply_point.subscriber_codes is 'current subscribers at its building with the same 地址明细: the document has no other link';
 
 
 create view reporting.meter as
@@ -606,8 +616,7 @@ comment on column reporting.meter.synced_through is 'end of the newest window th
 comment on column reporting.meter.absent_since is 'when a full extract first lacked it; null while present';
 
 
--- The document links no supply point to a subscriber: the same place in the same building is all there is.
--- It is compared as it is, not as it is masked. Both lists are made for the rows that are wanted alone.
+-- Supply points are found as in `supply_point`. Both lists are made for the rows that are wanted alone.
 
 create view reporting.household as
 select s.org_code, s.subscriber_code, s.name, s.subscriber_type, s.subscriber_type_zh, s.subscriber_type_en, s.state,

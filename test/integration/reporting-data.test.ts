@@ -287,6 +287,29 @@ describe('subscriber, supply_point and meter', () => {
     ]);
   });
 
+  it('link a supply point to the current subscribers of the same place in its building', async () => {
+    await storeHousehold(database.pool);
+    const flat = { address_code: 'B153', address_detail: '203室' };
+    await storeRows(database.pool, 'subscribers', [
+      { subscriber_code: 'S3', ...flat },
+      { subscriber_code: 'S4', ...flat, absent_since: LATER },
+      { subscriber_code: 'S5', ...flat, address_code: 'B151' },
+      { subscriber_code: 'S6', ...flat, org_code: 'NJ0101' },
+    ]);
+    await storeRows(database.pool, 'supply_points', [
+      { supply_point_code: 'P3', building_code: 'B153' },
+    ]);
+    expect(
+      await read(
+        'select supply_point_code as code, subscriber_codes from reporting.supply_point order by 1',
+      ),
+    ).toEqual([
+      { code: 'P1', subscriber_codes: ['S1', 'S3'] },
+      { code: 'P2', subscriber_codes: [] },
+      { code: 'P3', subscriber_codes: [] },
+    ]);
+  });
+
   it('keep rows whose subscriber or address is not here', async () => {
     await storeRows(database.pool, 'meters', [{ meter_code: 'M', subscriber_code: 'nobody' }]);
     await storeRows(database.pool, 'subscribers', [{ subscriber_code: 'S', address_code: 'no' }]);
