@@ -1,7 +1,8 @@
 -- What analysts and reports read: schema `reporting`, a contract that is added to and never changed.
 --
 -- The views run with the rights of the role that migrated, so a reader needs none on schema `vcc`. They
--- hide columns, not rows, and names and numbers are masked in what they give out: whatever a reader
+-- hide columns, not rows, and names and numbers are masked in what they give out (keys and codes are not: what
+-- slipped into one by mistake is shown): whatever a reader
 -- filters by, or calls, only ever gets the masked value. So they need no security_barrier, which would
 -- keep every filter that is not leakproof from the indexes.
 --
@@ -359,7 +360,7 @@ create view reporting.address_tree as
 select a.org_code, a.address_code, a.parent_address_code, a.address_type,
   (select jsonb_object_agg(c.code, c.zh) from vcc.code c where c.dataset = 'addresses' and c.column_name = 'address_type') ->> a.address_type as address_type_zh,
   (select jsonb_object_agg(c.code, c.en) from vcc.code c where c.dataset = 'addresses' and c.column_name = 'address_type') ->> a.address_type as address_type_en,
-  a.name, a.full_address, a.state,
+  own.name, case when (select vcc.sees_whole()) then a.full_address else vcc.masked_text(a.full_address, null) end as full_address, a.state,
   (select jsonb_object_agg(c.code, c.zh) from vcc.code c where c.dataset = 'addresses' and c.column_name = 'state') ->> a.state as state_zh,
   (select jsonb_object_agg(c.code, c.en) from vcc.code c where c.dataset = 'addresses' and c.column_name = 'state') ->> a.state as state_en,
   coalesce(a.state = 'A' and a.absent_since is null, false) and not exists (
@@ -367,10 +368,10 @@ select a.org_code, a.address_code, a.parent_address_code, a.address_type,
   ) as is_current,
   cardinality(w.codes) + 1 as level,
   w.codes || a.address_code as path_codes,
-  w.names || a.name as path_names,
-  case when a.address_type = 'P' then a.name else up.province end as province,
-  case when a.address_type = 'C' then a.name else up.city end as city,
-  case when a.address_type = 'D' then a.name else up.district end as district,
+  w.names || own.name as path_names,
+  case when a.address_type = 'P' then own.name else up.province end as province,
+  case when a.address_type = 'C' then own.name else up.city end as city,
+  case when a.address_type = 'D' then own.name else up.district end as district,
   case
     when a.parent_address_code is null then 'whole'
     when a.parent_address_code collate "C" = a.address_code or a.address_code = any (up.codes) then 'cycle'
@@ -379,13 +380,18 @@ select a.org_code, a.address_code, a.parent_address_code, a.address_type,
   a.flags, case when (select vcc.sees_whole()) then a.extra end as extra,
   a.first_seen_at, a.changed_at, a.synced_through, a.absent_since
 from vcc.address a
+cross join lateral (
+  select case when (select vcc.sees_whole()) then a.name else vcc.masked_text(a.name, null) end as name
+) as own
 left join lateral (
   with recursive up as (
-    select 1 as height, p.address_code, p.parent_address_code, p.address_type, p.name, array[p.address_code] as seen
+    select 1 as height, p.address_code, p.parent_address_code, p.address_type,
+      case when (select vcc.sees_whole()) then p.name else vcc.masked_text(p.name, null) end as name, array[p.address_code] as seen
     from vcc.address p
     where p.org_code = a.org_code and p.address_code = a.parent_address_code
     union all
-    select u.height + 1, p.address_code, p.parent_address_code, p.address_type, p.name, u.seen || p.address_code
+    select u.height + 1, p.address_code, p.parent_address_code, p.address_type,
+      case when (select vcc.sees_whole()) then p.name else vcc.masked_text(p.name, null) end, u.seen || p.address_code
     from up u
     join vcc.address p on p.org_code = a.org_code and p.address_code = u.parent_address_code
     where p.address_code <> all (u.seen)
@@ -415,8 +421,8 @@ comment on column reporting.address_tree.parent_address_code is '父地址代码
 comment on column reporting.address_tree.address_type is '地址类型: P, C, D, T, S, G or B';
 comment on column reporting.address_tree.address_type_zh is 'its meaning, in the document''s words';
 comment on column reporting.address_tree.address_type_en is 'its meaning, in English';
-comment on column reporting.address_tree.name is '地址名称: own name';
-comment on column reporting.address_tree.full_address is '地址全称: names of the whole path, as delivered';
+comment on column reporting.address_tree.name is '地址名称: own name; seven digits or more in a row and mobile numbers are masked, here and in all that is made of names';
+comment on column reporting.address_tree.full_address is '地址全称: names of the whole path; numbers are masked as in name';
 comment on column reporting.address_tree.state is '状态: A or X';
 comment on column reporting.address_tree.state_zh is 'its meaning, in the document''s words';
 comment on column reporting.address_tree.state_en is 'its meaning, in English';
@@ -439,7 +445,8 @@ comment on column reporting.address_tree.absent_since is 'when a full extract fi
 -- The way down, by `union`, which takes no address twice: a cycle ends.
 
 create view reporting.address_below as
-select a.org_code, a.address_code as ancestor_code, a.address_type as ancestor_type, a.name as ancestor_name, b.address_code
+select a.org_code, a.address_code as ancestor_code, a.address_type as ancestor_type,
+  case when (select vcc.sees_whole()) then a.name else vcc.masked_text(a.name, null) end as ancestor_name, b.address_code
 from vcc.address a
 cross join lateral (
   with recursive down as (
@@ -454,7 +461,7 @@ comment on view reporting.address_below is 'what lies below an address, itself i
 comment on column reporting.address_below.org_code is 'organisation';
 comment on column reporting.address_below.ancestor_code is 'the address above';
 comment on column reporting.address_below.ancestor_type is 'its 地址类型';
-comment on column reporting.address_below.ancestor_name is 'its name';
+comment on column reporting.address_below.ancestor_name is 'its name, masked as in address_tree';
 comment on column reporting.address_below.address_code is 'an address below it, at any depth, or itself';
 
 
@@ -488,7 +495,7 @@ comment on column reporting.subscriber.telephone is '联系电话; 051****1234 u
 comment on column reporting.subscriber.mobile is '手机号码; 136****0001 unless the reader sees numbers';
 comment on column reporting.subscriber.address_code is '地址编码: its address';
 comment on column reporting.subscriber.address_detail is '地址明细: place below the address; the subscriber''s whole name, seven digits or more in a row and mobile numbers in it are masked; other names, parts of that one and numbers with fewer digits in a row stay';
-comment on column reporting.subscriber.full_address is 'full address, as delivered';
+comment on column reporting.subscriber.full_address is 'full address, masked as in address_tree';
 comment on column reporting.subscriber.address_level is 'level of the address: 1 at the top; null if the address is not here';
 comment on column reporting.subscriber.path_codes is 'codes of the addresses from the top down to its own';
 comment on column reporting.subscriber.path_names is 'their names';
@@ -547,7 +554,7 @@ comment on column reporting.supply_point.riser_passes_through_zh is 'its meaning
 comment on column reporting.supply_point.riser_passes_through_en is 'its meaning, in English';
 comment on column reporting.supply_point.building_code is '楼栋编码: address of the building';
 comment on column reporting.supply_point.address_detail is '地址明细: place within it; seven digits or more in a row and mobile numbers are masked, names and numbers with fewer digits in a row stay';
-comment on column reporting.supply_point.full_address is 'full address, as delivered';
+comment on column reporting.supply_point.full_address is 'full address, masked as in address_tree';
 comment on column reporting.supply_point.address_level is 'level of the address: 1 at the top; null if the address is not here';
 comment on column reporting.supply_point.path_codes is 'codes of the addresses from the top down to its own';
 comment on column reporting.supply_point.path_names is 'their names';
@@ -568,7 +575,8 @@ create view reporting.meter as
 select m.org_code, m.meter_code, m.meter_type, m.model, m.inlet_side, m.state,
   (select jsonb_object_agg(c.code, c.zh) from vcc.code c where c.dataset = 'meters' and c.column_name = 'state') ->> m.state as state_zh,
   (select jsonb_object_agg(c.code, c.en) from vcc.code c where c.dataset = 'meters' and c.column_name = 'state') ->> m.state as state_en,
-  case when (select vcc.sees_whole()) then m.location else vcc.masked_text(m.location, null) end as location,
+  case when (select vcc.sees_whole()) then m.location else vcc.masked_text(m.location,
+    (select o.name from vcc.subscriber o where o.org_code = m.org_code and o.subscriber_code = m.subscriber_code)) end as location,
   m.management_mode, m.manufacturer_code, m.subscriber_code,
   s.subscriber_code is not null as subscriber_known, s.name as subscriber_name,
   s.subscriber_type, s.subscriber_type_zh, s.subscriber_type_en, s.address_code, s.address_detail,
@@ -589,7 +597,7 @@ comment on column reporting.meter.inlet_side is '表向: the codes are undocumen
 comment on column reporting.meter.state is '状态: A or X';
 comment on column reporting.meter.state_zh is 'its meaning, in the document''s words';
 comment on column reporting.meter.state_en is 'its meaning, in English';
-comment on column reporting.meter.location is '位置: where it hangs; masked as address_detail in supply_point, which leaves names';
+comment on column reporting.meter.location is '位置: where it hangs; masked as address_detail in subscriber, by the name of its subscriber';
 comment on column reporting.meter.management_mode is '管理模式: the codes are undocumented';
 comment on column reporting.meter.manufacturer_code is '厂商代码: manufacturer';
 comment on column reporting.meter.subscriber_code is '气户编号: its subscriber';
@@ -600,7 +608,7 @@ comment on column reporting.meter.subscriber_type_zh is 'its meaning, in the doc
 comment on column reporting.meter.subscriber_type_en is 'its meaning, in English';
 comment on column reporting.meter.address_code is 'the subscriber''s address';
 comment on column reporting.meter.address_detail is 'place below it, masked as in subscriber';
-comment on column reporting.meter.full_address is 'full address, as delivered';
+comment on column reporting.meter.full_address is 'full address, masked as in address_tree';
 comment on column reporting.meter.address_level is 'level of the address: 1 at the top; null if the address is not here';
 comment on column reporting.meter.path_codes is 'codes of the addresses from the top down to its own';
 comment on column reporting.meter.path_names is 'their names';
@@ -646,7 +654,7 @@ comment on column reporting.household.telephone is 'as in subscriber, masked ali
 comment on column reporting.household.mobile is 'as in subscriber, masked alike';
 comment on column reporting.household.address_code is '地址编码: its address';
 comment on column reporting.household.address_detail is '地址明细: place below the address, masked as in subscriber';
-comment on column reporting.household.full_address is 'full address, as delivered';
+comment on column reporting.household.full_address is 'full address, masked as in address_tree';
 comment on column reporting.household.address_level is 'level of the address: 1 at the top; null if the address is not here';
 comment on column reporting.household.path_codes is 'codes of the addresses from the top down to its own';
 comment on column reporting.household.path_names is 'their names';

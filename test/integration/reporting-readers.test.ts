@@ -144,6 +144,58 @@ describe('vcc_reader', () => {
     expect(rows).toEqual([{ masked }]);
   });
 
+  it('sees no number in the names of addresses, nor the subscriber in the text of a meter', async () => {
+    const client = await database.pool.connect();
+    const seen = async (role: string) => {
+      await client.query(`set local role ${role}`);
+      const { rows } = await client.query(
+        `select t.name, t.full_address, t.path_names[2:3] as path, t.district, b.ancestor_name as above, m.location,
+            m.full_address as of_meter, m.path_names[2:3] as path_of_meter
+          from reporting.address_tree t join reporting.meter m using (org_code, address_code)
+          join reporting.address_below b using (org_code, address_code)
+          where m.meter_code = 'LEAK' and b.ancestor_code = 'DLEAK'`,
+      );
+      await client.query('reset role');
+      return rows;
+    };
+    try {
+      await client.query('begin');
+      await client.query(
+        `insert into vcc.address (address_code, parent_address_code, address_type, name, full_address, state, org_code,
+            first_seen_at, changed_at, synced_through, run_id)
+          select t.*, 'A', 'WJ0105', now(), now(), now(), 1 from (values
+            ('PLEAK', null, 'P', '江苏省', null), ('DLEAK', 'PLEAK', 'D', '区 13800138000', null),
+            ('BLEAK', 'DLEAK', 'B', '1幢 138 0013 8000', '区1幢，63001234')) as t`,
+      );
+      await client.query(
+        `insert into vcc.subscriber (subscriber_code, name, address_code, org_code, first_seen_at, changed_at, synced_through, run_id)
+          values ('SLEAK', '张三丰', 'BLEAK', 'WJ0105', now(), now(), now(), 1)`,
+      );
+      await client.query(
+        `insert into vcc.meter (meter_code, subscriber_code, location, state, org_code, first_seen_at, changed_at, synced_through, run_id)
+          values ('LEAK', 'SLEAK', '张三丰家厨房', 'A', 'WJ0105', now(), now(), now(), 1)`,
+      );
+      expect(await seen('vcc_reader')).toEqual([
+        {
+          name: '1幢 ****',
+          full_address: '区1幢，****',
+          path: ['区 ****', '1幢 ****'],
+          district: '区 ****',
+          above: '区 ****',
+          location: '张**家厨房',
+          of_meter: '区1幢，****',
+          path_of_meter: ['区 ****', '1幢 ****'],
+        },
+      ]);
+      expect(await seen('vcc_reader_full')).toMatchObject([
+        { path: ['区 13800138000', '1幢 138 0013 8000'], location: '张三丰家厨房' },
+      ]);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+
   it('finds no one by a name or number that is masked', async () => {
     const query = `select count(*) from reporting.subscriber where name = '张三丰' or mobile like '%00000001'`;
     expect((await readAs('vcc_reader', query)).rows).toEqual([{ count: 0 }]);
