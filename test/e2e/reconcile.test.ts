@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { formatChinaTime, HOUR } from '../../src/core/china-time.ts';
+import { DAY, formatChinaTime, HOUR, SECOND } from '../../src/core/china-time.ts';
 import { reach } from '../../src/core/window.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
 import { tableBody } from '../../src/simulator/table-body.ts';
@@ -126,4 +126,48 @@ test('the platform is asked about subscribers and its past, and what differs is 
   expect(
     await h.query('select from vcc.subscriber where subscriber_code = $1', [gone]),
   ).toHaveLength(1);
+});
+
+test('what differs is requested for the time in which it may have changed, though the feed is paused', async () => {
+  await h.run('subscribers', 'WJ0105');
+  await h.query('update vcc.feed set paused = true');
+  // It was delivered last by a window that ended at noon in China, five days ago.
+  const midnight = Math.floor((h.now + 8 * HOUR) / DAY - 5) * DAY - 8 * HOUR;
+  await h.query(
+    `update vcc.subscriber set state = 'Z', synced_through = $1
+      where subscriber_code = (select min(subscriber_code) from vcc.subscriber)`,
+    [new Date(midnight + 12 * HOUR)],
+  );
+  const reconcile = async () => {
+    const began = Date.now();
+    const done = await command('reconcile --org WJ0105 --resync');
+    expect(done).toMatchObject({ code: 0 });
+    expect(done.stderr).toContain(
+      'what differs was not looked at again, since the feed is stopped',
+    );
+    const recorded = await h.query<{ id: number; from: Date; to: Date }>(
+      `select q.id, q.kind, q.force, q.requested_by ~ '^cli:' as by_us, q.finished_at is null as open, f.dataset,
+          lower(q.during) as from, upper(q.during) as to
+        from vcc.request q join vcc.feed f on f.id = q.feed_id where q.kind = 'resync' order by q.id desc`,
+    );
+    const { id, from, to, ...request } = recorded[0]!;
+    expect(request).toEqual({
+      kind: 'resync',
+      force: false,
+      by_us: true,
+      open: true,
+      dataset: 'subscribers',
+    });
+    expect(done.stderr).toContain(`request ${id}: subscribers WJ0105, `);
+    // By the platform's clock, in whole seconds.
+    expect(to.getTime()).toBeGreaterThan(began - 2 * SECOND);
+    expect(to.getTime()).toBeLessThanOrEqual(Date.now());
+    return { count: recorded.length, from };
+  };
+  expect(await reconcile()).toEqual({ count: 1, from: new Date(midnight) });
+  await h.query(
+    'delete from vcc.subscriber where subscriber_code = (select max(subscriber_code) from vcc.subscriber)',
+  );
+  const earliest = reach(Date.now());
+  expect(await reconcile()).toEqual({ count: 2, from: new Date(earliest) });
 });
