@@ -10,7 +10,7 @@ import {
   startSimulator,
 } from '../../src/simulator/simulator.ts';
 import { createWorld, type World, type WorldOptions } from '../../src/simulator/world.ts';
-import { openPlatformState } from '../../src/store/platform-state.ts';
+import { openPlatformState, openRequestPacer } from '../../src/store/platform-state.ts';
 import { openTokenStore } from '../../src/store/session-tokens.ts';
 import { Store } from '../../src/store/store.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
@@ -104,6 +104,8 @@ export interface HarnessOptions {
   /** How far the platform's clock is ahead of ours, in milliseconds. */
   readonly platformAhead?: number;
   readonly runs?: number;
+  /** Most requests a second, as `VCC_MAX_RPS`; by default as many as come. */
+  readonly maxRps?: number;
   /** A migrated database; by default one of the shared server's. */
   readonly database?: { readonly url: string; drop(): Promise<void> };
 }
@@ -138,7 +140,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   let noted: Promise<void> = Promise.resolve();
   const client = createClient(clientSettings(simulator.url, options.client), {
     tokens: openTokenStore(store.db),
-    pacer: null,
+    pacer: options.maxRps ? openRequestPacer(store.db, APP_ID, options.maxRps) : null,
     clock: () => now,
     log: () => {},
     onDate: (date) => {
