@@ -9,7 +9,7 @@ import { reconcileSubscribers } from '../../src/sync/reconcile-subscribers.ts';
 import { type Harness, openHarness } from '../support/sync-harness.ts';
 
 const ORG = 'WJ0105';
-const MAX_RPS = 50;
+const MAX_RPS = 12;
 const BY = { orgCode: ORG, afresh: false, reason: null, requestedBy: 'test' } as const;
 const never = new AbortController().signal;
 
@@ -35,7 +35,7 @@ async function stage(maxRps?: number): Promise<void> {
 
 const audit = () => {
   const stores = { requests: openRequestStore(h.store.db), audits: openAudits(h.store.db) };
-  const wish = { ...BY, dataset: 'subscribers', windows: null } as const;
+  const wish = { ...BY, dataset: 'subscribers', windows: 4 } as const;
   return auditFeed({ sync: h.sync, ...stores }, wish, () => {}, never);
 };
 
