@@ -1,7 +1,8 @@
 -- The four data tables and the ledgers beside them.
 --
 -- Data columns are text, as delivered: a value that breaks the document's own lists must not stop
--- the rest. Keys compare by bytes (collate "C"), which is faster and the same on every machine.
+-- the rest. Keys, and the codes by which rows refer to them, compare by bytes (collate "C"), which is faster and the
+-- same on every machine.
 --
 -- Rows that come unchanged advance `synced_through`, which no index holds. Half of each page is kept free, so
 -- that the new versions of all its rows stay in it (heap-only) and cost no index entry: a table delivered again
@@ -30,7 +31,7 @@ comment on function vcc.whole_second(timestamptz) is 'whether a time is a whole 
 
 create table vcc.address (
   address_code text collate "C" not null,
-  parent_address_code text,
+  parent_address_code text collate "C",
   address_type text,
   name text,
   full_address text,
@@ -65,7 +66,7 @@ create table vcc.supply_point (
   supply_point_code text collate "C" not null,
   supply_point_type text,
   gas_source_type text,
-  building_code text,
+  building_code text collate "C",
   address_detail text,
   riser_passes_through text,
   org_code text collate "C" not null,
@@ -97,7 +98,7 @@ comment on column vcc.supply_point.absent_since is 'when a full extract first la
 create table vcc.subscriber (
   subscriber_code text collate "C" not null,
   name text,
-  address_code text,
+  address_code text collate "C",
   address_detail text,
   subscriber_type text,
   state text,
@@ -138,7 +139,7 @@ create table vcc.meter (
   inlet_side text,
   state text,
   location text,
-  subscriber_code text,
+  subscriber_code text collate "C",
   management_mode text,
   manufacturer_code text,
   org_code text collate "C" not null,

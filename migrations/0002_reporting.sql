@@ -47,11 +47,11 @@ insert into vcc.service_setting (every, settle) values (interval '15 minutes', i
 
 ---- Indexes
 
--- From parent to children; by bytes, as the keys that they are compared with.
-create index address_parent_idx on vcc.address (org_code, parent_address_code collate "C");
-create index supply_point_building_idx on vcc.supply_point (org_code, building_code collate "C");
-create index subscriber_address_idx on vcc.subscriber (org_code, address_code collate "C");
-create index meter_subscriber_idx on vcc.meter (org_code, subscriber_code collate "C");
+-- From parent to children; of their columns' collation, or an index would not be asked.
+create index address_parent_idx on vcc.address (org_code, parent_address_code);
+create index supply_point_building_idx on vcc.supply_point (org_code, building_code);
+create index subscriber_address_idx on vcc.subscriber (org_code, address_code);
+create index meter_subscriber_idx on vcc.meter (org_code, subscriber_code);
 
 -- Flags are rare: these stay small.
 create index address_flagged_idx on vcc.address (org_code) where flags is not null;
@@ -374,7 +374,7 @@ select a.org_code, a.address_code, a.parent_address_code, a.address_type,
   case when a.address_type = 'D' then own.name else up.district end as district,
   case
     when a.parent_address_code is null then 'whole'
-    when a.parent_address_code collate "C" = a.address_code or a.address_code = any (up.codes) then 'cycle'
+    when a.parent_address_code = a.address_code or a.address_code = any (up.codes) then 'cycle'
     else coalesce(up.path_state, 'orphan')
   end as path_state,
   a.flags, case when (select vcc.sees_whole()) then a.extra end as extra,
@@ -403,7 +403,7 @@ left join lateral (
     max(u.name) filter (where u.address_type = 'D') as district,
     case
       when bool_or(u.parent_address_code is null) then 'whole'
-      when bool_or(u.parent_address_code collate "C" = any (u.seen)) then 'cycle'
+      when bool_or(u.parent_address_code = any (u.seen)) then 'cycle'
       when count(*) > 0 then 'orphan'
     end as path_state
   from up u
@@ -453,7 +453,7 @@ cross join lateral (
     select a.address_code
     union
     select c.address_code from down d
-    join vcc.address c on c.org_code = a.org_code and c.parent_address_code collate "C" = d.address_code
+    join vcc.address c on c.org_code = a.org_code and c.parent_address_code = d.address_code
   )
   select d.address_code from down d
 ) as b;
@@ -535,7 +535,7 @@ select p.org_code, p.supply_point_code, p.supply_point_type,
   array(
     select t.subscriber_code from reporting.subscriber t
     join vcc.subscriber u on u.org_code = t.org_code and u.subscriber_code = t.subscriber_code
-    where t.org_code = p.org_code and t.address_code collate "C" = p.building_code
+    where t.org_code = p.org_code and t.address_code = p.building_code
       and u.address_detail = p.address_detail and t.is_current
     order by 1) as subscriber_codes
 from vcc.supply_point p
@@ -633,12 +633,12 @@ select s.org_code, s.subscriber_code, s.name, s.subscriber_type, s.subscriber_ty
   array(
     select t.supply_point_code from reporting.supply_point t
     join vcc.supply_point u on u.org_code = t.org_code and u.supply_point_code = t.supply_point_code
-    where t.org_code = w.org_code and t.building_code collate "C" = w.address_code
+    where t.org_code = w.org_code and t.building_code = w.address_code
       and u.address_detail = w.address_detail and t.is_current
     order by 1) as supply_point_codes,
   array(
     select t.meter_code from reporting.meter t
-    where t.org_code = w.org_code and t.subscriber_code collate "C" = w.subscriber_code and t.is_current
+    where t.org_code = w.org_code and t.subscriber_code = w.subscriber_code and t.is_current
     order by 1) as meter_codes
 from reporting.subscriber s
 join vcc.subscriber w on w.org_code = s.org_code and w.subscriber_code = s.subscriber_code;
@@ -685,7 +685,7 @@ select o.org_code, o.dataset, o.row_key, o.parent_dataset, o.parent_key, w.paren
 from (
   select c.org_code, 'meters'::text as dataset, c.meter_code as row_key, 'subscribers'::text as parent_dataset, c.subscriber_code as parent_key,
     p.org_code is not null as is_here, c.first_seen_at, c.changed_at, c.synced_through,
-    (select n.org_code from vcc.subscriber n where n.subscriber_code = c.subscriber_code collate "C" and n.absent_since is null
+    (select n.org_code from vcc.subscriber n where n.subscriber_code = c.subscriber_code and n.absent_since is null
       order by n.synced_through desc, n.org_code limit 1) as parent_org_code
   from vcc.meter c
   left join vcc.subscriber p on p.org_code = c.org_code and p.subscriber_code = c.subscriber_code
@@ -699,7 +699,7 @@ from (
   union all
   select c.org_code, 'subscribers'::text, c.subscriber_code, 'addresses'::text, c.address_code,
     p.org_code is not null, c.first_seen_at, c.changed_at, c.synced_through,
-    (select n.org_code from vcc.address n where n.address_code = c.address_code collate "C" and n.state = 'A' and n.absent_since is null
+    (select n.org_code from vcc.address n where n.address_code = c.address_code and n.state = 'A' and n.absent_since is null
       order by n.synced_through desc, n.org_code limit 1)
   from vcc.subscriber c
   left join vcc.address p on p.org_code = c.org_code and p.address_code = c.address_code
@@ -712,7 +712,7 @@ from (
   union all
   select c.org_code, 'supply_points'::text, c.supply_point_code, 'addresses'::text, c.building_code,
     p.org_code is not null, c.first_seen_at, c.changed_at, c.synced_through,
-    (select n.org_code from vcc.address n where n.address_code = c.building_code collate "C" and n.state = 'A' and n.absent_since is null
+    (select n.org_code from vcc.address n where n.address_code = c.building_code and n.state = 'A' and n.absent_since is null
       order by n.synced_through desc, n.org_code limit 1)
   from vcc.supply_point c
   left join vcc.address p on p.org_code = c.org_code and p.address_code = c.building_code
@@ -725,7 +725,7 @@ from (
   union all
   select c.org_code, 'addresses'::text, c.address_code, 'addresses'::text, c.parent_address_code,
     p.org_code is not null, c.first_seen_at, c.changed_at, c.synced_through,
-    (select n.org_code from vcc.address n where n.address_code = c.parent_address_code collate "C" and n.state = 'A' and n.absent_since is null
+    (select n.org_code from vcc.address n where n.address_code = c.parent_address_code and n.state = 'A' and n.absent_since is null
       order by n.synced_through desc, n.org_code limit 1)
   from vcc.address c
   left join vcc.address p on p.org_code = c.org_code and p.address_code = c.parent_address_code

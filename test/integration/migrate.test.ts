@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';
+import type { DatasetName } from '../../src/core/dataset.ts';
 import { describeError } from '../../src/core/errors.ts';
 import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
 import { assertSchema, migrate } from '../../src/store/migrate.ts';
@@ -144,8 +145,15 @@ describe('the schema', () => {
     },
   );
 
-  it('compares keys by bytes, and nothing of a data row but key and bookkeeping is required', async () => {
-    for (const { table, key } of Object.values(CATALOGUE)) {
+  it('compares keys and references by bytes, and nothing of a data row but key and bookkeeping is required', async () => {
+    // By which a reader asks for what belongs to a row: an index serves only its own collation.
+    const references: Readonly<Record<DatasetName, string>> = {
+      addresses: 'parent_address_code',
+      supply_points: 'building_code',
+      subscribers: 'address_code',
+      meters: 'subscriber_code',
+    };
+    for (const { name, table, key } of Object.values(CATALOGUE)) {
       const { rows } = await database.pool.query<{
         name: string;
         collation: string;
@@ -157,7 +165,7 @@ describe('the schema', () => {
         [`vcc.${table}`],
       );
       const bytewise = rows.filter(({ collation }) => collation === 'C').map(({ name }) => name);
-      expect(bytewise.sort(), table).toEqual([key, 'org_code'].sort());
+      expect(bytewise.sort(), table).toEqual([key, 'org_code', references[name]].sort());
       const required = rows.filter((column) => column.required).map(({ name }) => name);
       expect(required.sort(), table).toEqual(
         [key, 'org_code', 'first_seen_at', 'changed_at', 'synced_through', 'run_id'].sort(),
