@@ -30,8 +30,7 @@ function isFilledIn() {
 }
 
 function replace(now, fresh) {
-  const focused = document.activeElement;
-  const id = focused && now.contains(focused) ? focused.id : '';
+  const focused = markOf(document.activeElement, now);
   const scrolled = [...now.querySelectorAll('.scroll')].map((one) => [
     one.scrollLeft,
     one.scrollTop,
@@ -45,14 +44,31 @@ function replace(now, fresh) {
   now.querySelectorAll('details').forEach((one, index) => {
     one.open = open[index] ?? one.open;
   });
-  if (id) document.getElementById(id)?.focus();
+  if (focused) alike(focused.name, now).at(focused.index)?.focus({ preventScroll: true });
+}
+
+// How an element is found again in new content: it is the nth of those that go by the same name.
+function markOf(one, main) {
+  if (!one || !main.contains(one)) return null;
+  const name = nameOf(one);
+  return { name, index: alike(name, main).indexOf(one) };
+}
+
+function alike(name, main) {
+  return [...main.querySelectorAll('*')].filter((one) => nameOf(one) === name);
+}
+
+function nameOf(one) {
+  const marks = ['id', 'href', 'aria-label', 'name', 'value'].map((mark) => one.getAttribute(mark));
+  return [one.localName, ...marks].join(' ');
 }
 
 if (document.body.hasAttribute('data-live')) setInterval(renew, EVERY);
 
 // A form is sent once, however often its button is pressed.
-document.addEventListener('submit', ({ target }) => {
-  if (target.classList.contains('busy')) return;
+document.addEventListener('submit', (event) => {
+  const { target } = event;
+  if (target.classList.contains('busy')) return event.preventDefault();
   setTimeout(() => target.classList.add('busy'));
   say(target, (one) => one.dataset.working);
 });
