@@ -34,8 +34,11 @@ export interface CheckedResync extends FeedChoice {
   readonly reason: string;
 }
 
-/** What a re-sync is checked for: to be shown, as far as it can be had; or to be recorded as it is. */
-export type Purpose = 'show' | 'record';
+/**
+ * What a re-sync is checked for: to be shown, as far as it can be had; or to be recorded as it is, by
+ * whoever is asked for a reason, or by a job that may come without one.
+ */
+export type Purpose = 'show' | 'record' | 'job';
 
 /** What the check needs to know. */
 export interface ChoiceWorld {
@@ -55,9 +58,8 @@ export async function checkResync(
   typed: TypedResync,
   purpose: Purpose,
 ): Promise<{ readonly faults: readonly Fault[]; readonly wish: CheckedResync | null }> {
-  const faults: Fault[] = [];
-  const datasets = readDatasets(typed, faults);
-  const orgCodes = await readOrgs(world, typed, datasets, faults);
+  const { orgCodes, datasets, ...feeds } = await checkFeeds(world, typed);
+  const faults = [...feeds.faults];
   const during = readInterval(typed, purpose, world.clock(), faults);
   const reason = oneLine(typed.reason);
   if (reason === '' && purpose === 'record') {
@@ -72,7 +74,20 @@ export async function checkResync(
   return { faults, wish: { orgCodes, datasets, during, force, maxRejects, reason } };
 }
 
-function readDatasets({ dataset }: TypedResync, faults: Fault[]): readonly DatasetName[] | 'all' {
+/** Checks which feeds somebody means: the first fault of each kind is told. */
+export async function checkFeeds(
+  world: Pick<ChoiceWorld, 'requests'>,
+  typed: Pick<TypedResync, 'org' | 'dataset'>,
+): Promise<FeedChoice & { readonly faults: readonly Fault[] }> {
+  const faults: Fault[] = [];
+  const datasets = readDatasets(typed, faults);
+  return { orgCodes: await readOrgs(world, typed, datasets, faults), datasets, faults };
+}
+
+function readDatasets(
+  { dataset }: Pick<TypedResync, 'dataset'>,
+  faults: Fault[],
+): readonly DatasetName[] | 'all' {
   if (dataset.includes('all')) return 'all';
   const unknown = dataset.find((name) => !isDatasetName(name));
   if (dataset.length === 0) faults.push({ field: 'dataset', code: 'datasetMissing', value: '' });
@@ -88,8 +103,8 @@ function shorten(text: string): string {
 }
 
 async function readOrgs(
-  { requests }: ChoiceWorld,
-  { org }: TypedResync,
+  { requests }: Pick<ChoiceWorld, 'requests'>,
+  { org }: Pick<TypedResync, 'org'>,
   datasets: readonly DatasetName[] | 'all',
   faults: Fault[],
 ): Promise<readonly string[]> {
@@ -141,7 +156,7 @@ function readInterval(
     return null;
   }
   const { gone, obtainable, future } = partInterval({ from, to }, now);
-  const mustBeWhole = purpose === 'record' || obtainable === null;
+  const mustBeWhole = purpose !== 'show' || obtainable === null;
   if (gone && mustBeWhole) {
     faults.push({ field: 'from', code: 'gone', value: formatChinaIso(reach(now)) });
   }

@@ -288,8 +288,9 @@ function suite(kind: 'redis' | 'postgres') {
     const time = (ago: number) => new Date(h.now - ago).toISOString();
     const during = { from: time(2 * DAY), to: time(DAY) };
     await h.query(`update vcc.feed set paused = true where dataset = 'addresses'`);
-    const wrong: readonly [data: unknown, words: RegExp][] = [
-      [undefined, /data takes dataset/],
+    await h.query(`insert into vcc.org (org_code) values ('NJ0001')`);
+    const wrong: readonly [data: unknown, words: RegExp, chinese?: RegExp][] = [
+      [undefined, /data takes dataset/, /数据只能包含/],
       [null, /data takes dataset/],
       [[FEED], /data takes dataset/],
       ['meters', /data takes dataset/],
@@ -300,26 +301,63 @@ function suite(kind: 'redis' | 'postgres') {
       [{ orgCode: 'WJ0105' }, /dataset: there are/],
       [{ dataset: 'meters' }, /orgCode: up to 20/],
       [{ ...FEED, orgCode: "x' or 1=1" }, /orgCode: up to 20/],
-      [{ ...FEED, orgCode: 'XX0000' }, /organisation XX0000 is not known/],
-      [{ ...FEED, orgCode: 'XX0000', ...during }, /organisation XX0000 is not known/],
+      [
+        { ...FEED, orgCode: 'XX0000' },
+        /^orgCode: Organisation XX0000 is not known.*org list/,
+        /^orgCode: 没有机构 XX0000.*org list/,
+      ],
+      [
+        { ...FEED, orgCode: 'XX0000', ...during },
+        /Organisation XX0000 is not known/,
+        /没有机构 XX0000/,
+      ],
+      [
+        { ...FEED, orgCode: 'NJ0001' },
+        /^dataset: There is no feed for meters NJ0001/,
+        /没有数据源 meters NJ0001/,
+      ],
+      [
+        { ...FEED, orgCode: 'NJ0001', ...during },
+        /no feed for meters NJ0001/,
+        /没有数据源 meters NJ0001/,
+      ],
       [{ ...FEED, from: during.from }, /from and to go together/],
       [{ ...FEED, to: during.to }, /from and to go together/],
-      [{ ...FEED, ...during, from: 'yesterday' }, /^from: a time such as/],
-      [{ ...FEED, ...during, to: '2026-02-30' }, /^to: a time such as/],
-      [{ ...FEED, from: during.to, to: during.from }, /ends before it begins/],
-      [{ ...FEED, from: during.to, to: during.to }, /is empty/],
-      [{ ...FEED, from: during.from, to: time(-HOUR) }, /ends in the future/],
-      [{ ...FEED, from: time(90 * DAY), to: during.to }, /partly out of reach/],
-      [{ ...FEED, from: time(90 * DAY), to: time(80 * DAY) }, /is out of reach/],
+      [
+        { ...FEED, ...during, from: 'yesterday' },
+        /^from: Give a time such as/,
+        /^from: 请填写时间/,
+      ],
+      [{ ...FEED, ...during, to: '2026-02-30' }, /^to: Give a time such as/, /^to: 请填写时间/],
+      [{ ...FEED, from: during.to, to: during.from }, /ends before it begins/, /结束早于开始/],
+      [{ ...FEED, from: during.to, to: during.to }, /^to: The interval is empty/, /时间段为空/],
+      [
+        { ...FEED, from: during.from, to: time(-HOUR) },
+        /^to: .*must not reach beyond now/,
+        /不得晚于当前时间/,
+      ],
+      [
+        { ...FEED, from: time(90 * DAY), to: during.to },
+        /^from: The platform serves nothing from before/,
+        /平台不提供/,
+      ],
+      [
+        { ...FEED, from: time(90 * DAY), to: time(80 * DAY) },
+        /serves nothing from before/,
+        /平台不提供/,
+      ],
       [{ ...FEED, reason: 'why not' }, /it is recorded with an interval/],
       [{ ...FEED, ...during, reason: 'x'.repeat(501) }, /up to 500/],
       [{ ...FEED, ...during, reason: 'a\u0000b' }, /up to 500/],
-      [{ ...FEED, dataset: 'addresses' }, /paused or disabled/],
+      [{ ...FEED, dataset: 'addresses' }, /paused or disabled/, /已暂停或停用/],
     ];
-    for (const [data, words] of wrong) {
+    for (const [data, words, chinese] of wrong) {
       const answer = await add(data);
       expect(answer.statusCode, JSON.stringify(data)).toBe(422);
       expect(answer.json().message, JSON.stringify(data)).toMatch(words);
+      if (!chinese) continue;
+      const { message } = (await add(data, {}, { 'accept-language': 'zh' })).json();
+      expect(message, JSON.stringify(data)).toMatch(chinese);
     }
     const chinese = await add({ ...FEED, dataset: 'gas' }, {}, { 'accept-language': 'zh' });
     expect(chinese.json().message).toContain('可用的有');

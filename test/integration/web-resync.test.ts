@@ -191,7 +191,7 @@ describe('the page', () => {
 
   it.each([
     ['org', { org: [] }, 'Choose at least one organisation'],
-    ['org', { org: ['XX1'] }, 'Organisation XX1 is not known'],
+    ['org', { org: ['XX1'] }, 'Organisation XX1 is not known. Choose one that the page offers'],
     ['org', { org: ['\0'] }, 'is not known'],
     ['dataset', { dataset: [] }, 'Choose at least one dataset'],
     ['dataset', { dataset: 'rivers' }, 'There is no dataset rivers'],

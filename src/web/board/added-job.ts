@@ -1,17 +1,16 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
-import { parseTime } from '../../core/china-time.ts';
 import type { Clock } from '../../core/clock.ts';
 import { DATASET_NAMES, type FeedName, ORG_CODE } from '../../core/dataset.ts';
-import type { Interval } from '../../core/interval.ts';
 import { SYNC_JOB, type SyncJob, syncJobOptions } from '../../queue/sync-job.ts';
 import { chooseFeeds } from '../../sync/feed-choice.ts';
 import { type RequestStore, requestResync } from '../../sync/resync.ts';
+import type { Locale } from '../messages.ts';
 import { PageError } from '../page-error.ts';
-import type { BoardWords } from './board-words.ts';
-
-/** Longest reason, in characters. */
-const REASON_LENGTH = 500;
+import { RESYNC_WORDS } from '../pages/resync-words.ts';
+import { LONGEST_REASON } from '../reason.ts';
+import { checkFeeds, checkResync, type Fault } from '../resync-choice.ts';
+import { BOARD_WORDS, type BoardWords } from './board-words.ts';
 
 /** Texts as people type them; what is left empty is not there. */
 const TYPED = z.preprocess(
@@ -32,8 +31,8 @@ const FORM = z.strictObject({
 /** What a person who adds a job wants. */
 export interface AddedJob {
   readonly feed: FeedName;
-  /** Source time to load again, in milliseconds of whole seconds; null: synchronise now. */
-  readonly during: Interval | null;
+  /** Source time to load again, as it was typed; null: synchronise now. */
+  readonly interval: { readonly from: string; readonly to: string } | null;
   readonly reason: string | null;
 }
 
@@ -56,7 +55,7 @@ export interface AcceptedJob {
  *
  * @throws PageError 422 that names the field, in these words
  */
-export function readAddedJob(data: unknown, { data: words }: BoardWords): AddedJob {
+export function readAddedJob(data: unknown, words: BoardWords['data']): AddedJob {
   const refuse = (detail: string) => new PageError(422, 'invalid', detail);
   const typed = FORM.safeParse(data);
   if (!typed.success) throw refuse(words.form);
@@ -65,22 +64,19 @@ export function readAddedJob(data: unknown, { data: words }: BoardWords): AddedJ
   if (!dataset) throw refuse(words.dataset(DATASET_NAMES.join(', ')));
   if (!ORG_CODE.test(orgCode ?? '')) throw refuse(words.orgCode);
   if ((from === undefined) !== (to === undefined)) throw refuse(words.both);
-  const [start, end] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
-  if (start === null) throw refuse(words.time('from'));
-  if (end === null) throw refuse(words.time('to'));
-  const during = start === undefined || end === undefined ? null : { from: start, to: end };
+  const interval = from === undefined || to === undefined ? null : { from, to };
   const isRecordable =
     reason === null ||
-    (during !== null && reason.length <= REASON_LENGTH && !/\p{Cc}/u.test(reason));
+    (interval !== null && reason.length <= LONGEST_REASON && !/\p{Cc}/u.test(reason));
   if (!isRecordable) throw refuse(words.reason);
-  return { feed: { dataset, orgCode: orgCode! }, during, reason };
+  return { feed: { dataset, orgCode: orgCode! }, interval, reason };
 }
 
 /** What an added job is made of. */
 export interface AddedJobWorld {
   readonly requests: RequestStore;
   readonly clock: Clock;
-  readonly words: BoardWords;
+  readonly locale: Locale;
 }
 
 /**
@@ -88,29 +84,42 @@ export interface AddedJobWorld {
  * one the job runs though the feed is not due. Options that were typed do not count.
  *
  * @param requestedBy such as `web:alice`
- * @throws PageError 422; FatalError CONFIG where an interval or a feed can not be had. Nothing has been
- *   recorded then
+ * @throws PageError 422 that says what is wrong in the words of that language; nothing has been recorded
+ *   then
  */
 export async function acceptAddedJob(
-  { requests, clock, words }: AddedJobWorld,
+  { requests, clock, locale }: AddedJobWorld,
   typed: unknown,
   requestedBy: string,
 ): Promise<AcceptedJob> {
-  const { feed, during, reason } = readAddedJob(typed, words);
+  const { data: words } = BOARD_WORDS[locale];
+  const { feed, interval, reason } = readAddedJob(typed, words);
   const { orgCode, dataset } = feed;
-  if (during) {
-    const wish = { orgCodes: [orgCode], datasets: [dataset], during, reason, requestedBy };
-    const recorded = await requestResync(
-      { requests, clock },
-      { ...wish, force: false, maxRejects: null },
-    );
+  const chosen = { org: [orgCode], dataset: [dataset] };
+  if (interval) {
+    const wish = { ...chosen, ...interval, force: false, max_rejects: '', reason: reason ?? '' };
+    const { faults, wish: checked } = await checkResync({ requests, clock }, wish, 'job');
+    if (!checked) throw refusal(faults, locale);
+    const recorded = await requestResync({ requests, clock }, { ...checked, reason, requestedBy });
     const job = { name: SYNC_JOB, data: feed, options: syncJobOptions(feed) };
     return { job, requestId: recorded[0]!.id };
   }
+  const { faults } = await checkFeeds({ requests }, chosen);
+  if (faults.length > 0) throw refusal(faults, locale);
   const [known] = chooseFeeds(await requests.feedsOf(orgCode), orgCode, [dataset]);
-  if (!known!.active) throw new PageError(422, 'invalid', words.data.inactive);
+  if (!known!.active) throw new PageError(422, 'invalid', words.inactive);
   const data: SyncJob = { ...feed, regardless: true };
   return { job: { name: SYNC_JOB, data, options: syncJobOptions(data) }, requestId: null };
+}
+
+/** Names what is wrong with a job's fields, in the words that the page of a re-sync has for it. */
+function refusal(faults: readonly Fault[], locale: Locale): PageError {
+  const words = RESYNC_WORDS[locale].faults;
+  const told = faults.map(({ field, code, value }) => {
+    const name = field === 'org' ? 'orgCode' : field;
+    return `${name}: ${words[code](value)}`;
+  });
+  return new PageError(422, 'invalid', told.join(' '));
 }
 
 /** JSON Schema of a job's data: fills the dialog in and has the browser check what is typed. */
@@ -129,7 +138,7 @@ export function addedJobSchema({ schema: words }: BoardWords): Record<string, un
       orgCode: text(words.orgCode, { pattern: ORG_CODE.source }),
       from: text(words.from),
       to: text(words.to),
-      reason: text(words.reason, { maxLength: REASON_LENGTH }),
+      reason: text(words.reason, { maxLength: LONGEST_REASON }),
     },
     examples: [{ dataset: DATASET_NAMES[0], orgCode: '', from: '', to: '', reason: '' }],
   };

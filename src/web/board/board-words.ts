@@ -35,8 +35,6 @@ const EN = {
     form: 'data takes dataset, orgCode, from, to and reason, and nothing else; they are texts',
     dataset: (names: string) => `dataset: there are ${names}`,
     orgCode: 'orgCode: up to 20 letters, digits, - or _, such as WJ0105',
-    time: (field: string) =>
-      `${field}: a time such as 2026-11-01, 2026-11-01T08:00:00, 2026-11-01T00:00:00Z or 20261101080000`,
     both: 'from and to go together: give both, or neither to synchronise now',
     reason: 'reason: up to 500 characters; it is recorded with an interval, so give from and to',
     inactive: 'the feed is paused or disabled; resume it first',
@@ -78,8 +76,6 @@ const ZH: BoardWords = {
     form: '数据只能包含 dataset、orgCode、from、to 和 reason，且均为文本',
     dataset: (names) => `dataset：可用的有 ${names}`,
     orgCode: 'orgCode：最多 20 个字母、数字、- 或 _，例如 WJ0105',
-    time: (field) =>
-      `${field}：请填写时间，例如 2026-11-01、2026-11-01T08:00:00、2026-11-01T00:00:00Z 或 20261101080000`,
     both: 'from 和 to 必须同时填写；都留空则立即同步',
     reason: 'reason：最多 500 个字符；原因随时间段记录，请填写 from 和 to',
     inactive: '该数据源已暂停或停用，请先恢复',

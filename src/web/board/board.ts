@@ -211,7 +211,7 @@ async function checkWrite(
   }
   if (verdict === 'add') {
     const { data } = (body ?? {}) as { data?: unknown };
-    const added = { requests: openRequestStore(db), clock: world.clock, words };
+    const added = { requests: openRequestStore(db), clock: world.clock, locale };
     const { job, requestId } = await acceptAddedJob(added, data, requesterOf(viewer));
     return { body: job, requestId };
   }

@@ -78,7 +78,8 @@ const EN = {
   failed: 'Not finished: what is left is still open',
   interrupted: 'Time was up, or the service stopped. Replay again to go on.',
   faults: {
-    orgUnknown: (code: string) => `Organisation ${code} is not known.`,
+    orgUnknown: (code: string) =>
+      `Organisation ${code} is not known. Choose one that the page offers or vcc-sync org list shows; vcc-sync org add adds one.`,
     datasetUnknown: (name: string) =>
       `There is no dataset ${name}; there are addresses, supply_points, subscribers and meters.`,
     reasonUnknown: (name: string) => `No line is refused for ${name}.`,
@@ -169,7 +170,8 @@ const ZH: typeof EN = {
   failed: '未完成：其余行仍未解决',
   interrupted: '时间已用完或服务已停止。请再次重放以继续。',
   faults: {
-    orgUnknown: (code) => `没有机构 ${code}。`,
+    orgUnknown: (code) =>
+      `没有机构 ${code}。请从页面提供的或 vcc-sync org list 列出的机构中选择；可用 vcc-sync org add 添加。`,
     datasetUnknown: (name) =>
       `没有数据集 ${name}；可选 addresses、supply_points、subscribers、meters。`,
     reasonUnknown: (name) => `没有拒收原因 ${name}。`,

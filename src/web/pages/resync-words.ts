@@ -69,7 +69,8 @@ const EN = {
   again: 'Another re-sync',
   faults: {
     orgMissing: () => 'Choose at least one organisation.',
-    orgUnknown: (code: string) => `Organisation ${code} is not known.`,
+    orgUnknown: (code: string) =>
+      `Organisation ${code} is not known. Choose one that the page offers or vcc-sync org list shows; vcc-sync org add adds one.`,
     orgMany: (most: string) => `At most ${most} organisations at once.`,
     datasetMissing: () => 'Choose at least one dataset.',
     datasetUnknown: (name: string) =>
@@ -155,7 +156,8 @@ const ZH: typeof EN = {
   again: '再次重新同步',
   faults: {
     orgMissing: () => '请至少选择一个机构。',
-    orgUnknown: (code) => `没有机构 ${code}。`,
+    orgUnknown: (code) =>
+      `没有机构 ${code}。请从页面提供的或 vcc-sync org list 列出的机构中选择；可用 vcc-sync org add 添加。`,
     orgMany: (most) => `一次最多 ${most} 个机构。`,
     datasetMissing: () => '请至少选择一个数据集。',
     datasetUnknown: (name) =>
