@@ -29,8 +29,6 @@ export interface VisitOptions {
   /** In pixels. */
   readonly width?: number;
   readonly dark?: boolean;
-  /** Whether scripts of the test's own may run in its pages. */
-  readonly bypassesPolicy?: boolean;
 }
 
 /** A person before a browser of their own. */
@@ -50,6 +48,8 @@ export interface TestBrowser {
   visit(url: string, options?: VisitOptions): Promise<Visit>;
   /** Keeps what a page looks like, as an artefact of the test. */
   keepShot(page: Page, name: string): Promise<void>;
+  /** The same at the width of a screen and of a phone; the page is as wide as before afterwards. */
+  keepShots(page: Page, name: string): Promise<void>;
 }
 
 /**
@@ -70,19 +70,19 @@ export function useBrowser(): TestBrowser {
     });
     afterAll(() => browser?.close());
   }
+  const keepShot = async (page: Page, name: string) => {
+    await mkdir(SHOTS, { recursive: true });
+    await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+  };
   return {
     describe(name, body) {
       const title = isThere ? name : `${name} (skipped: there is no ${CHROMIUM})`;
       describe.skipIf(!isThere)(title, body);
     },
-    async visit(
-      url,
-      { locale = 'en-US', width = 1280, dark = false, bypassesPolicy = false } = {},
-    ) {
+    async visit(url, { locale = 'en-US', width = 1280, dark = false } = {}) {
       const context = await browser!.newContext({
         baseURL: url,
         locale,
-        bypassCSP: bypassesPolicy,
         colorScheme: dark ? 'dark' : 'light',
         viewport: { width, height: 900 },
       });
@@ -101,9 +101,14 @@ export function useBrowser(): TestBrowser {
       });
       return { page, context, complaints, close: () => context.close() };
     },
-    async keepShot(page, name) {
-      await mkdir(SHOTS, { recursive: true });
-      await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+    keepShot,
+    async keepShots(page, name) {
+      const before = page.viewportSize()!;
+      for (const width of [1280, 390]) {
+        await page.setViewportSize({ ...before, width });
+        await keepShot(page, `${name}-${width}`);
+      }
+      await page.setViewportSize(before);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { floorSecond, SECOND } from '../../src/core/china-time.ts';
 import { completeThrough } from '../../src/core/coverage.ts';
 import { listFeeds } from '../../src/store/feeds.ts';
@@ -23,16 +23,23 @@ export interface ServiceHarness {
   expectEqualAfter(at: number): Promise<void>;
 }
 
-/** A fresh harness on real time for each test; processes that are left are killed. */
+/** For each test a harness of its own. */
+const PER_TEST = { before: beforeEach, after: afterEach } as const;
+
+/** One harness for all tests of a suite, which begins with those that only look. */
+export const PER_SUITE = { before: beforeAll, after: afterAll } as const;
+
+/** A fresh harness on real time for each test, or suite; processes that are left are killed. */
 export function useService(
   queue: Record<string, string>,
   reading: 'then' | 'now' = 'then',
   options: () => Promise<HarnessOptions> = async () => ({}),
+  { before, after }: typeof PER_TEST | typeof PER_SUITE = PER_TEST,
 ): ServiceHarness {
   let h: Harness;
   let processes: ServiceProcess[];
 
-  beforeEach(async () => {
+  before(async () => {
     processes = [];
     h = await openHarness({
       now: Date.now(),
@@ -49,7 +56,7 @@ export function useService(
     });
   });
 
-  afterEach(async () => {
+  after(async () => {
     for (const one of processes) one.kill('SIGKILL');
     await h.close();
   });
