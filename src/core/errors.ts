@@ -11,8 +11,11 @@ export interface ErrorMeaning {
   readonly pace: Pace;
   /** True where repeated failures of one window halve the next try (P5). */
   readonly shrinks?: boolean;
-  /** True where several feeds failing so in a row show that platform or database as a whole is away. */
-  readonly wide?: boolean;
+  /**
+   * True where several feeds failing so in a row show that platform or database as a whole is away;
+   * `short` where only short windows do, since a long one may just be too large to be answered in time.
+   */
+  readonly wide?: true | 'short';
   /** True where the database as a whole can not take work, whichever feed meets it first. */
   readonly database?: boolean;
   readonly meaning: string;
@@ -30,6 +33,7 @@ export const RETRYABLE = {
   DOWNLOAD_TIMEOUT: {
     pace: 'soon',
     shrinks: true,
+    wide: 'short',
     meaning: 'the download stalled or took longer than a limit allows',
     remedy:
       'nothing; smaller windows are tried. Raise VCC_IDLE_TIMEOUT or VCC_TOTAL_TIMEOUT if it lasts',
@@ -37,6 +41,7 @@ export const RETRYABLE = {
   TRUNCATED: {
     pace: 'soon',
     shrinks: true,
+    wide: 'short',
     meaning: 'the body was cut short, or arrived without a length by which a cut would show',
     remedy: 'nothing; it is tried again. VCC_ALLOW_UNFRAMED=true accepts bodies without a length',
   },

@@ -95,15 +95,18 @@ export async function listFeeds(
   return (await db.executeQuery(wanted)).rows.map(readFeed);
 }
 
+/** How long a window is, in milliseconds. */
+function lengthOf(from: Expression<Date>, to: Expression<Date>): RawBuilder<number> {
+  return milliseconds(sql<number>`(${to} - ${from})`);
+}
+
 const CLAIMED_FEED = FEEDS.select((eb) => [
   milliseconds(eb.ref('f.extract_at')).as('extractAt'),
   jsonArrayFrom(
     eb
       .selectFrom('vcc.run as r')
       .select(({ ref }) => [
-        sql<number>`extract(epoch from ${ref('r.window_to')} - ${ref('r.window_from')}) * 1000`.as(
-          'length',
-        ),
+        lengthOf(ref('r.window_from'), ref('r.window_to')).as('length'),
         'r.error_code as errorCode',
       ])
       .whereRef('r.feed_id', '=', 'f.id')
@@ -136,7 +139,11 @@ export async function lastRunsOf(
 export function recentRuns(db: Database, limit: number): Promise<FinishedRun[]> {
   return db
     .selectFrom('vcc.run')
-    .select(['feed_id as feedId', 'error_code as errorCode'])
+    .select(({ ref }) => [
+      'feed_id as feedId',
+      'error_code as errorCode',
+      lengthOf(ref('window_from'), ref('window_to')).as('length'),
+    ])
     .where('status', 'in', ['done', 'failed'])
     .where('trigger', '<>', 'import')
     .orderBy('id', 'desc')

@@ -134,3 +134,49 @@ describe('a platform that is away', () => {
     ).toEqual([]);
   });
 });
+
+describe('a platform that takes connections and never answers', () => {
+  const h = useHarness({ world: { orgs: ORGS }, runs: 8, client: { idleTimeout: 1_500 } });
+
+  it('makes the queue wait as a whole, and costs no feed more than a few failures', async () => {
+    const { current } = h;
+    await current.addOrgs(ORGS.map(({ code }) => code));
+    expect(await tick(current)).toBe(8);
+    current.now += 20 * MINUTE;
+    current.interfere = () => true;
+    for (const end = current.now + 10 * MINUTE; current.now < end; current.now += 15 * SECOND) {
+      expect(await tick(current)).toBe(0);
+    }
+    const [state] = await current.query('select error_code from vcc.platform_state');
+    expect(state).toEqual({ error_code: 'DOWNLOAD_TIMEOUT' });
+    const [worst] = await current.query<{ most: number }>(
+      'select max(consecutive_failures) as most from vcc.feed',
+    );
+    expect(worst!.most).toBeLessThanOrEqual(2);
+
+    current.interfere = null;
+    let through = 0;
+    for (const end = current.now + MINUTE; current.now < end; current.now += 10 * SECOND) {
+      through += await tick(current);
+    }
+    expect(through).toBe(8);
+    await current.expectEqual();
+  });
+
+  it('in time for long windows halves them, and does not wait as a whole', async () => {
+    const { current } = h;
+    await current.addOrgs(ORGS.map(({ code }) => code));
+    current.interfere = () => true;
+    for (let round = 0; round < 3; round += 1) {
+      expect(await tick(current)).toBe(0);
+      current.now += 5 * MINUTE;
+    }
+    expect(
+      await current.query('select from vcc.platform_state where blocked_since is not null'),
+    ).toEqual([]);
+    const [run] = await current.query(
+      `select max(window_to - window_from) > 1.9 * min(window_to - window_from) as halved from vcc.run`,
+    );
+    expect(run).toMatchObject({ halved: true });
+  });
+});
