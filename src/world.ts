@@ -2,6 +2,7 @@ import type { SettingName, Settings } from './config.ts';
 import { MINUTE } from './core/china-time.ts';
 import type { Clock } from './core/clock.ts';
 import { limitRepeats, REPEAT_EVERY } from './core/repeats.ts';
+import { openSlots, slotsForFailing } from './core/slots.ts';
 import type { Logger } from './logger.ts';
 import { openKeeping } from './store/keeping.ts';
 import { openPlatformState, openRequestPacer } from './store/platform-state.ts';
@@ -62,6 +63,7 @@ export function openWorld(options: WorldOptions): World {
     platform: observer ? observeDownloads(client, observer, clock) : client,
     platformState,
     databaseGate: openDatabaseGate(clock, log),
+    failing: openSlots(slotsForFailing(settings.SYNC_CONCURRENCY)),
     feeds: store.feeds,
     clock,
     random: Math.random,

@@ -34,6 +34,8 @@ export type CatchUpOutcome =
   | 'not-due'
   /** The queue waits as a whole until the platform serves us again, or the database takes work. */
   | 'held'
+  /** It failed last time, and as many such feeds as may are being served: it comes again with the next tick. */
+  | 'put-off'
   | 'unknown';
 
 /** How a feed is caught up. */
@@ -73,7 +75,7 @@ function noteDatabase({ databaseGate }: SyncWorld, error: SyncError): SyncError 
   return error;
 }
 
-/** Takes one turn after another with a feed. */
+/** Serves a feed, unless too many that fail are being served. */
 async function serveFeed(
   world: SyncWorld,
   name: FeedName,
@@ -82,6 +84,24 @@ async function serveFeed(
 ): Promise<CatchUpOutcome> {
   const feed = await world.feeds.find(name);
   if (!feed) return 'unknown';
+  // Slow failures must not take up every slot, or those that are well would wait for them.
+  const isSuspect = feed.consecutiveFailures > 0 && !options.regardless;
+  const leave = isSuspect ? world.failing.take() : () => {};
+  if (!leave) return 'put-off';
+  try {
+    return await serveTurns(world, feed, options, signal);
+  } finally {
+    leave();
+  }
+}
+
+/** Takes one turn after another with a feed. */
+async function serveTurns(
+  world: SyncWorld,
+  feed: Feed,
+  options: CatchUpOptions,
+  signal: AbortSignal,
+): Promise<CatchUpOutcome> {
   const entry = await enter(world);
   if (entry.way === 'held' && !options.regardless) return 'held';
   const sliceEnd = world.clock() + world.settings.slice;

@@ -3,6 +3,7 @@ import type { DeepSettings } from '../core/deep.ts';
 import type { SyncError } from '../core/errors.ts';
 import type { Interval } from '../core/interval.ts';
 import type { Receipt } from '../core/receipt.ts';
+import type { Slots } from '../core/slots.ts';
 import { requestedInterval, type WindowSettings } from '../core/window.ts';
 import type { Work } from '../core/work.ts';
 import type { DatabaseGate } from './database-gate.ts';
@@ -27,6 +28,8 @@ export interface SyncWorld extends LoadWorld {
   readonly platform: Platform;
   readonly platformState: PlatformState;
   readonly databaseGate: DatabaseGate;
+  /** Taken by feeds that failed when they were last tried. */
+  readonly failing: Slots;
   readonly settings: SyncSettings;
 }
 

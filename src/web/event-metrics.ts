@@ -31,6 +31,7 @@ const TURNS: Readonly<Record<TurnOutcome, true>> = {
   busy: true,
   'not-due': true,
   held: true,
+  'put-off': true,
   unknown: true,
   failed: true,
   interrupted: true,

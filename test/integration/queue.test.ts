@@ -22,7 +22,7 @@ function suite(kind: 'redis' | 'postgres') {
       { code: 'WJ0105', name: '吴江' },
       { code: 'NJ0101', name: '南京' },
     ];
-    h = await openHarness({ world: { orgs, subscribersPerOrg: 20 }, runs: 8 });
+    h = await openHarness({ world: { orgs, subscribersPerOrg: 20 }, runs: 8, failing: 2 });
     await h.addOrgs(['WJ0105', 'NJ0101']);
     stops = [];
   });
@@ -176,6 +176,38 @@ function suite(kind: 'redis' | 'postgres') {
       [new Date(h.now)],
     );
     expect(state).toEqual({ failures: 0, due: true });
+  });
+
+  it('serves those that are well while feeds that failed hang, which are served two at a time', async () => {
+    await start(1);
+    await eventually(expectInStep);
+    const over = new AbortController();
+    let [hanging, most] = [0, 0];
+    h.interfere = async (_request, response, { record }) => {
+      if (record.orgCode !== 'WJ0105') return false;
+      hanging += 1;
+      most = Math.max(most, hanging);
+      if (!over.signal.aborted) await once(over.signal, 'abort');
+      hanging -= 1;
+      response.destroy();
+      return true;
+    };
+    await h.query(`update vcc.feed set consecutive_failures = 1 where org_code = 'WJ0105'`);
+    for (let round = 0; round < 3; round += 1) {
+      h.world.change(20, h.now + MINUTE);
+      h.now += 20 * MINUTE;
+      await eventually(async () => {
+        const well = await h.query(
+          `select from vcc.feed where org_code = 'NJ0101' and next_due_at > $1`,
+          [new Date(h.now)],
+        );
+        expect(well.length).toBe(4);
+      });
+      await eventually(() => expect(hanging).toBe(2));
+    }
+    expect(most).toBe(2);
+    h.interfere = null;
+    over.abort();
   });
 
   if (kind === 'redis') {

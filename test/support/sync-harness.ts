@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/core/china-time.ts';
 import { DATASET_NAMES, type DatasetName } from '../../src/core/dataset.ts';
+import { openSlots } from '../../src/core/slots.ts';
 import { reach } from '../../src/core/window.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
 import {
@@ -106,6 +107,8 @@ export interface HarnessOptions {
   readonly runs?: number;
   /** Most requests a second, as `VCC_MAX_RPS`; by default as many as come. */
   readonly maxRps?: number;
+  /** How many feeds that failed may be served at once; by default any. */
+  readonly failing?: number;
   /** A migrated database; by default one of the shared server's. */
   readonly database?: { readonly url: string; drop(): Promise<void> };
 }
@@ -155,6 +158,8 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       clockSkew: () => noted.then(() => platformState.clockSkew()),
     },
     databaseGate: openDatabaseGate(() => now, log),
+    // Tests run all feeds at once, failing ones too.
+    failing: openSlots(options.failing ?? Number.POSITIVE_INFINITY),
     feeds: store.feeds,
     clock: () => now,
     random: () => 0.5,
