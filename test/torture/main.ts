@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import bundleProgram from '../support/program.ts';
 import { printReport } from './report.ts';
 import type { Queue } from './stage.ts';
 import { torture } from './torture.ts';
@@ -61,12 +62,15 @@ async function main({ logs, ...options }: Options): Promise<number> {
   const say = (line: string) => {
     process.stderr.write(`${Math.round((Date.now() - began) / 1000)}s ${line}\n`);
   };
+  // Processes that begin at once spend the torture at work, not on reading sources.
+  const removeBundle = await bundleProgram();
   try {
     const report = await torture({ ...options, say, onLog, signal: stopping.signal });
     printReport(report, (line) => process.stdout.write(`${line}\n`));
     return report.findings.length > 0 ? 1 : 0;
   } finally {
     await Promise.all(written);
+    await removeBundle();
   }
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -16,30 +16,31 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+/** Whether there is a `redis-server` on the path. */
+export function hasRedisServer(): boolean {
+  return spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
 /**
- * Starts `redis-server` on a free port of 127.0.0.1; null where there is no such program.
+ * Starts `redis-server` on a free port of 127.0.0.1.
  *
- * @throws Error if it does not answer
+ * @throws Error if there is none, or it does not answer
  */
-export async function startRedisServer(): Promise<RedisServer | null> {
+export async function startRedisServer(): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'vcc-sync-redis-'));
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
   let child: ChildProcess | null = null;
 
-  async function start(): Promise<boolean> {
+  async function start(): Promise<void> {
     const options = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
     const one = spawn('redis-server', [...options, '--save', '', '--appendonly', 'no'], {
       stdio: 'ignore',
     });
-    const isThere = await Promise.race([
-      once(one, 'spawn').then(() => true),
-      once(one, 'error').then(() => false),
-    ]);
-    if (!isThere) return false;
+    // Rejects if there is no such program.
+    await once(one, 'spawn');
     child = one;
     await eventually(() => ping(url), { within: 15_000 });
-    return true;
   }
 
   async function kill(): Promise<void> {
@@ -57,10 +58,7 @@ export async function startRedisServer(): Promise<RedisServer | null> {
   }
 
   try {
-    if (!(await start())) {
-      await stop();
-      return null;
-    }
+    await start();
   } catch (error) {
     await stop();
     throw error;

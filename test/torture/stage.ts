@@ -50,7 +50,6 @@ export interface StageOptions {
   readonly seed: number;
   readonly queue: Queue;
   readonly journal: Journal;
-  readonly say: (line: string) => void;
 }
 
 /** Subscribers of each organisation, each with a supply point and a meter. */
@@ -88,11 +87,10 @@ function serviceSettings(seed: number): Record<string, string> {
 
 /**
  * Starts Postgres, Redis, the source and the proxies, and prepares the processes without starting them.
- * Where there is no `redis-server`, the queue lives in Postgres.
  *
  * @throws Error if anything does not start; what was started by then is ended
  */
-export async function setStage({ seed, journal, say, ...wanted }: StageOptions): Promise<Stage> {
+export async function setStage({ seed, queue, journal }: StageOptions): Promise<Stage> {
   const ends: (() => Promise<unknown>)[] = [];
   let closed: Promise<void> | undefined;
   const end = async () => {
@@ -119,10 +117,7 @@ export async function setStage({ seed, journal, say, ...wanted }: StageOptions):
       one.stop(),
     );
     await migrate(postgres.url);
-    const redis =
-      wanted.queue === 'redis' ? await open(startRedisServer(), async (one) => one?.stop()) : null;
-    const queue: Queue = redis ? 'redis' : 'postgres';
-    if (queue !== wanted.queue) say('there is no redis-server here: the queue lives in Postgres');
+    const redis = queue === 'redis' ? await open(startRedisServer(), (one) => one.stop()) : null;
     const own = openPool(postgres.url, { max: 4, name: 'torture' });
     const pool = await open(Promise.resolve(own), (one) => one.end());
     await watchRows(pool);

@@ -60,7 +60,7 @@ export async function torture(options: TortureOptions): Promise<Report> {
   const journal = openJournal();
   const lasts = minutes * MINUTE;
   say('setting the stage');
-  const stage = await setStage({ seed, queue: options.queue, journal, say });
+  const stage = await setStage({ seed, queue: options.queue, journal });
   const { queue } = stage;
   const schedule = drawSchedule({ seed, lasts, queue });
   say(`${schedule.length} events in ${minutes} minutes, queue in ${queue}`);
