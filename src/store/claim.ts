@@ -33,7 +33,7 @@ import { classifyStaged, mergeStaged, type Outcome, planFor } from './load-windo
 import { type Database, databaseOn, setPipeline } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
 import { advanceFeed, closeRun, settleFeed, startRun } from './runs.ts';
-import { prepareStaging, type Staged, stageRows, stagingTable } from './staging.ts';
+import { prepareStaging, STAGING, type Staged, stageRows } from './staging.ts';
 
 /** What a claim needs besides its own connection. */
 export interface ClaimSurroundings {
@@ -130,7 +130,7 @@ export class PostgresClaim implements FeedClaim {
   ): Promise<PostgresClaim | null> {
     const stopCancelling = cancelOnAbort(client, surroundings.db, signal);
     try {
-      for (const dataset of Object.values(CATALOGUE)) await prepareStaging(client, dataset);
+      await prepareStaging(client);
       const db = databaseOn(client);
       // Of a window of few rows it is the way to Postgres and back that takes the time.
       setPipeline(client, true);
@@ -232,8 +232,7 @@ export class PostgresClaim implements FeedClaim {
         resolveRejects(this.#client, {
           feedId: this.feed.id,
           runId: this.#runId!,
-          stage: stagingTable(this.#dataset),
-          key: this.#dataset.key,
+          dataset: this.#dataset,
           windowTo: commit.window.to,
         }),
         closeRun(this.#db, this.#runId!, this.feed.id, commit),
@@ -259,8 +258,7 @@ export class PostgresClaim implements FeedClaim {
     try {
       await this.#client.query('rollback');
       // A rollback leaves what was staged as dead pages; a commit that has seen the table empties it.
-      if (this.#hasStaged)
-        await this.#client.query(`select from ${stagingTable(this.#dataset)} limit 0`);
+      if (this.#hasStaged) await this.#client.query(`select from ${STAGING} limit 0`);
       this.#close(false);
     } catch {
       // The connection is lost, and with it transaction and lock.

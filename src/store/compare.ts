@@ -4,7 +4,7 @@ import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.t
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
 import { clauses, isBack, MANY_ROWS, planFor } from './load-window.ts';
-import { stagingTable } from './staging.ts';
+import { STAGING, stagedKey } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 // Set-based SQL over columns known only at run time, as in load-window.ts.
@@ -12,8 +12,8 @@ import { toTimestamp } from './time.ts';
 /** Rows `t` of the organisation $2 that a full extract of the time $1 lacks, and newer ones have not brought back. */
 const absentFrom = (dataset: Dataset) =>
   `t.org_code = $2 and t.absent_since is null and t.synced_through <= $1
-    and not exists (select from ${stagingTable(dataset)} s
-      where s.org_code = t.org_code and s.${dataset.key} = t.${dataset.key})`;
+    and not exists (select from ${STAGING} s
+      where s.org_code = t.org_code and ${stagedKey(dataset, 's')} = t.${dataset.key})`;
 
 interface DifferencesRow {
   readonly missing: number;
@@ -41,7 +41,7 @@ export async function compareStaged(
     orgCode,
   }: CompareOptions & { readonly orgCode: string },
 ): Promise<Differences> {
-  const { stage, target, match, differs, contentColumns } = clauses(dataset, header);
+  const { target, match, differs, contentColumns } = clauses(dataset, header);
   const { key } = dataset;
   const back = isBack('$4', '$1', differs);
   const named = [...contentColumns, 'absent_since'].map((name) =>
@@ -56,9 +56,9 @@ export async function compareStaged(
     `with compared as (
         select case when t.org_code is null then 'missing'
             when t.synced_through <= $1 or not (${differs}) then 'changed' else 'stale' end as kind,
-          s.${key} as key,
+          ${stagedKey(dataset, 's')} as key,
           case when t.org_code is not null then array_remove(array[${named.join(', ')}], null) end as columns
-        from ${stage} s left join ${target} t on ${match}
+        from ${STAGING} s left join ${target} t on ${match}
         where t.org_code is null or ${differs} or ${back}
         ${full ? extra : ''}
       )
@@ -66,7 +66,7 @@ export async function compareStaged(
         count(*) filter (where kind = 'changed') as changed,
         count(*) filter (where kind = 'extra') as extra,
         count(*) filter (where kind = 'stale') as stale,
-        (select count(*) from ${stage}) as "sourceRows",
+        (select count(*) from ${STAGING}) as "sourceRows",
         ${full ? `(select count(*) from ${target} t where t.org_code = $2 and t.absent_since is null)` : 'null'} as "ownRows",
         (select json_agg(json_build_object('kind', kind, 'key', key, 'columns', columns) order by kind, key)
           from (select *, row_number() over (partition by kind order by key) as place
@@ -94,7 +94,7 @@ export async function stagedKeys(
 ): Promise<ReadonlySet<string>> {
   const { key } = dataset;
   const { rows } = await client.query<{ key: string }>(
-    `select ${key} as key from ${stagingTable(dataset)} where org_code = $1 and ${key} = any ($2::text[])`,
+    `select ${key} as key from ${STAGING} where org_code = $1 and ${key} = any ($2::text[])`,
     [orgCode, keys],
   );
   return new Set(rows.map((row) => row.key));

@@ -3,7 +3,7 @@ import type { Dataset } from '../core/dataset.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Reject } from '../core/table/row.ts';
 import { hashLine } from '../core/table/table-reader.ts';
-import { type Staged, stagingTable } from './staging.ts';
+import { STAGING, type Staged, stagedKey } from './staging.ts';
 
 /** Superseded lines kept per run; all are counted. */
 const KEPT_SUPERSEDED = 1000;
@@ -36,7 +36,6 @@ export async function removeDuplicates(
   repeats: Staged['repeats'],
 ): Promise<Duplicates> {
   if (repeats.length === 0) return { duplicate: 0, flagged: 0, superseded: [] };
-  const stage = stagingTable(dataset);
   const key = dataset.key;
   const content = [...dataset.columns.map(({ name }) => name), 'extra'];
   const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
@@ -47,12 +46,12 @@ export async function removeDuplicates(
     superseded: SupersededRow[] | null;
   }>(
     `with kept as (
-        select org_code, ${key}, max(line_no) as line_no from ${stage}
+        select org_code, ${stagedKey(dataset, 's')} as key, max(line_no) as line_no from ${STAGING} s
         ${named.map(() => `where ${key} = any ($1)`).join('')}
-        group by org_code, ${key} having count(*) > 1
+        group by 1, 2 having count(*) > 1
       ), gone as (
-        delete from ${stage} a using kept k join ${stage} b using (line_no)
-        where a.org_code = k.org_code and a.${key} = k.${key} and a.line_no < k.line_no
+        delete from ${STAGING} a using kept k join ${STAGING} b using (line_no)
+        where a.org_code = k.org_code and ${stagedKey(dataset, 'a')} = k.key and a.line_no < k.line_no
         returning a.*, ${row('a')} is distinct from ${row('b')} as differs
       )
       select count(*) as duplicate, count(*) filter (where flags is not null) as flagged,

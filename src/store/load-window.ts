@@ -4,7 +4,7 @@ import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { MergeOptions } from '../sync/ports.ts';
-import { FEW_ROWS, stagingTable } from './staging.ts';
+import { FEW_ROWS, STAGING, stagedKey } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 /** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
@@ -24,7 +24,6 @@ export type Outcome = Omit<MergeCounts, 'duplicate'>;
 
 /** What the merge statements of one header have in common. */
 export interface Clauses {
-  readonly stage: string;
   readonly target: string;
   /** Joins staged rows `s` to stored rows `t`. */
   readonly match: string;
@@ -45,9 +44,8 @@ export function clauses(dataset: Dataset, header: Header): Clauses {
   ];
   const row = (alias: string) => `(${contentColumns.map((name) => `${alias}.${name}`).join(', ')})`;
   return {
-    stage: stagingTable(dataset),
     target: `vcc.${dataset.table}`,
-    match: `t.org_code = s.org_code and t.${dataset.key} = s.${dataset.key}`,
+    match: `t.org_code = s.org_code and t.${dataset.key} = ${stagedKey(dataset, 's')}`,
     differs: `${row('t')} is distinct from ${row('s')}`,
     columns,
     contentColumns,
@@ -87,7 +85,7 @@ export async function classifyStaged(
   header: Header,
   options: MergeOptions,
 ): Promise<Outcome> {
-  const { stage, target, match, differs } = clauses(dataset, header);
+  const { target, match, differs } = clauses(dataset, header);
   const { rows } = await client.query<Outcome>(
     `select
         count(*) filter (where not known) as inserted,
@@ -96,7 +94,7 @@ export async function classifyStaged(
         count(*) filter (where known and differs and not may) as stale
       from (
         select t.org_code is not null as known, ${differs} as differs, t.synced_through <= $1 or $2 as may
-        from ${stage} s left join ${target} t on ${match}
+        from ${STAGING} s left join ${target} t on ${match}
       ) as staged`,
     [toTimestamp(options.syncedThrough), options.force],
   );
@@ -157,7 +155,7 @@ type Prepared = { readonly name?: string };
 /** Writes what is known already and may be written. */
 async function writeKnown(
   client: PoolClient,
-  { stage, target, match, differs, contentColumns }: Clauses,
+  { target, match, differs, contentColumns }: Clauses,
   values: readonly unknown[],
   prepared: Prepared,
 ): Promise<{ updated: number; advanced: number }> {
@@ -175,7 +173,7 @@ async function writeKnown(
           from (
             select t.ctid as place, ${differs} as differs, ${BEFORE}, s.flags,
               ${contentColumns.map((name) => `s.${name}`).join(', ')}
-            from ${stage} s join ${target} t on ${match}
+            from ${STAGING} s join ${target} t on ${match}
             -- Else the comparison would be made again wherever its outcome is asked for.
             offset 0
           ) as known
@@ -217,7 +215,7 @@ const toWrite = (from: string, through: string, force: string) =>
 
 async function insertNew(
   client: PoolClient,
-  { stage, target, match, columns }: Clauses,
+  { target, match, columns }: Clauses,
   values: readonly unknown[],
   prepared: Prepared,
 ): Promise<number> {
@@ -225,7 +223,7 @@ async function insertNew(
   const text = `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id, absent_since)
       select ${names}, statement_timestamp(), statement_timestamp(), $1, $2,
         case when s.org_code = $3 then $4::timestamptz end
-      from ${stage} s
+      from ${STAGING} s
       where not exists (select from ${target} t where ${match})`;
   const { rowCount } = await client.query({ ...prepared, text, values: [...values] });
   return rowCount ?? 0;
@@ -234,7 +232,7 @@ async function insertNew(
 /** Counts the stale among the rows that were not written, and makes sure that all are accounted for. */
 async function countStale(
   client: PoolClient,
-  { stage, target, match, differs }: Clauses,
+  { target, match, differs }: Clauses,
   { from, syncedThrough, force }: MergeOptions,
   left: number,
 ): Promise<number> {
@@ -243,7 +241,7 @@ async function countStale(
         count(*) filter (where not known or ${toWrite('$3', '$1', '$2')}) as missed
       from (
         select t.org_code is not null as known, ${differs} as differs, ${BEFORE}
-        from ${stage} s left join ${target} t on ${match}
+        from ${STAGING} s left join ${target} t on ${match}
       ) as staged`,
     [toTimestamp(syncedThrough), force, toTimestamp(from)],
   );

@@ -5,6 +5,7 @@ import type { Dataset } from '../core/dataset.ts';
 import { watchRepeats } from '../core/table/duplicate-keys.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Row } from '../core/table/row.ts';
+import { DATASETS } from '../datasets/catalogue.ts';
 import { setPipeline } from './pool.ts';
 
 // COPY and temporary tables whose columns come from the catalogue: nothing that table types could check.
@@ -12,32 +13,40 @@ import { setPipeline } from './pool.ts';
 /** Up to so many rows are sent as arrays: cheaper than a COPY, which takes round trips of its own. */
 export const FEW_ROWS = 500;
 
-/** The staging table of a dataset; every connection has its own. */
-export function stagingTable(dataset: Dataset): string {
-  return `pg_temp.stage_${dataset.table}`;
+/**
+ * The staging table; every connection has its own. It serves all datasets: at each commit that has
+ * touched one, Postgres empties every temporary table of the connection, be there rows in it or not.
+ */
+export const STAGING = 'pg_temp.stage';
+
+/**
+ * The dataset's key among the staged columns, compared by bytes as in the tables. The table does not do
+ * that by itself, since what is one dataset's key is another's plain column.
+ *
+ * @param alias of the staging table
+ */
+export function stagedKey({ key }: Pick<Dataset, 'key'>, alias: string): string {
+  return `${alias}.${key} collate "C"`;
 }
 
-const prepared = new WeakMap<PoolClient, Set<string>>();
+const prepared = new WeakSet<PoolClient>();
 
 /**
  * Makes the connection's staging table, once in the connection's life: a new temporary table for
  * every run would bloat the catalogue. It is emptied on each commit. Call it outside a transaction,
  * so that no rollback takes it away.
  */
-export async function prepareStaging(client: PoolClient, dataset: Dataset): Promise<void> {
-  const known = prepared.get(client) ?? new Set<string>();
-  if (known.has(dataset.name)) return;
-  const keys = new Set(['org_code', dataset.key]);
-  const columns = dataset.columns.map(
-    ({ name }) => `${name} text${keys.has(name) ? ' collate "C"' : ''}`,
-  );
+export async function prepareStaging(client: PoolClient): Promise<void> {
+  if (prepared.has(client)) return;
+  const names = new Set(DATASETS.flatMap(({ columns }) => columns.map(({ name }) => name)));
+  names.delete('org_code');
   await client.query(
-    `create temp table if not exists stage_${dataset.table} (
-      line_no bigint, ${columns.join(', ')}, flags text[], extra jsonb
+    `create temp table if not exists stage (
+      line_no bigint, org_code text collate "C", flags text[], extra jsonb,
+      ${[...names].map((name) => `${name} text`).join(', ')}
     ) on commit delete rows`,
   );
-  known.add(dataset.name);
-  prepared.set(client, known);
+  prepared.add(client);
 }
 
 /** What staging has seen of a table's rows. */
@@ -76,7 +85,7 @@ export async function stageRows(
     const next = await iterator.next();
     if (next.done) {
       look(head);
-      await insertFew(client, stagingTable(dataset), layout, head);
+      await insertFew(client, dataset, layout, head);
       return { rows: head.length, flagged, repeats: watch.repeats() };
     }
     for (const row of next.value) head.push(row);
@@ -94,7 +103,7 @@ export async function stageRows(
       await iterator.return?.();
     }
   }
-  const rows = await copyMany(client, stagingTable(dataset), layout, lines());
+  const rows = await copyMany(client, layout, lines());
   return { rows, flagged, repeats: watch.repeats() };
 }
 
@@ -129,7 +138,7 @@ const extraAsText = ({ extra }: Row) => (extra === null ? null : JSON.stringify(
 
 async function insertFew(
   client: PoolClient,
-  table: string,
+  { name: dataset }: Dataset,
   { names, order, complete }: Layout,
   rows: readonly Row[],
 ): Promise<void> {
@@ -140,8 +149,8 @@ async function insertFew(
   );
   await client.query({
     // Headers that lack a column are rare and each makes another statement: those are not kept.
-    ...(complete ? { name: `stage ${table} ${order.join(' ')}` } : {}),
-    text: `insert into ${table} (${names.join(', ')}) select ${casts.join(', ')}
+    ...(complete ? { name: `stage ${dataset} ${order.join(' ')}` } : {}),
+    text: `insert into ${STAGING} (${names.join(', ')}) select ${casts.join(', ')}
       from unnest(${types.map((type, index) => `$${index + 1}::${type}[]`).join(', ')})
         as few (${names.join(', ')})`,
     values: [
@@ -155,7 +164,6 @@ async function insertFew(
 
 async function copyMany(
   client: PoolClient,
-  table: string,
   { names }: Layout,
   lines: AsyncIterable<string>,
 ): Promise<number> {
@@ -163,7 +171,7 @@ async function copyMany(
   setPipeline(client, false);
   // The table's own dialect as far as it goes: an empty field is NULL there too (P6).
   const copy = client.query(
-    copyFrom(`copy ${table} (${names.join(', ')}) from stdin (delimiter '|', null '')`),
+    copyFrom(`copy ${STAGING} (${names.join(', ')}) from stdin (delimiter '|', null '')`),
   );
   const end = finished(copy);
   // Awaited below; a failure before that must not count as unhandled.

@@ -48,7 +48,7 @@ const EXCLUSIVE_LIMIT = 30_000;
 
 /**
  * How long a run's connection is kept when idle, in milliseconds: longer than most feeds' interval, since
- * the staging tables of a new one are rows of the system catalogue.
+ * the staging table of a new one is rows of the system catalogue.
  */
 const RUN_IDLE = 30 * 60_000;
 
@@ -147,7 +147,7 @@ export class Store {
     const previewPool = this.#previewPool;
     const running = this.#running;
     return {
-      find: (name) => guarded(findFeed(db, name)),
+      find: (name) => guarded(findFeed(prepared, name)),
       due: (now, limit) => guarded(dueFeeds(db, now, limit)),
       claim: async (feedId, signal) => {
         const client = await guarded(runPool.connect());

@@ -210,7 +210,7 @@ async function bench(serverUrl: string): Promise<void> {
     const client = await pool.connect();
     const { rows } = await client.query<{ version: string }>('select version()');
     console.log(`${ROWS} meters, medians of ${ROUNDS} rounds\n${rows[0]!.version}\n`);
-    await prepareStaging(client, dataset);
+    await prepareStaging(client);
     const results: Result[] = [];
     for (const order of ['by key', 'random'] as const) {
       for (const fillFactor of FILL_FACTORS) {

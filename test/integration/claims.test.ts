@@ -350,7 +350,7 @@ describe('a run without a sign of life', () => {
       await claim.release();
       const [staged] = await h.current.query<{ bytes: number }>(
         `select sum(pg_relation_size(oid))::int as bytes from pg_class
-          where relname = 'stage_meter' and relpersistence = 't'`,
+          where relname = 'stage' and relpersistence = 't'`,
       );
       expect(staged!.bytes).toBe(0);
     }

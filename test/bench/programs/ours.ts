@@ -85,9 +85,9 @@ function withFreshStaging({ store, sync }: World, databaseUrl: string): SyncWorl
 
 /** Puts a table of this transaction in place of the connection's, by whose columns it is made. */
 const FRESH = `
-  create temp table if not exists kept_columns (like pg_temp.stage_address);
-  drop table if exists pg_temp.stage_address;
-  create temp table stage_address (like kept_columns) on commit drop`;
+  create temp table if not exists kept_columns (like pg_temp.stage);
+  drop table if exists pg_temp.stage;
+  create temp table stage (like kept_columns) on commit drop`;
 
 serveTasks(async (task: OursTask): Promise<OursResult> => {
   const world = await worldFor(task);
