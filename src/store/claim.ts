@@ -20,6 +20,7 @@ import type {
   TableProgress,
   WindowCommit,
 } from '../sync/ports.ts';
+import { type Backend, backendOf } from './backend.ts';
 import { cancelOnAbort } from './cancellation.ts';
 import { type ClaimSignal, followClaim } from './claim-signal.ts';
 import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
@@ -49,7 +50,7 @@ interface Held {
   readonly feed: ClaimedFeed;
   readonly requests: readonly OpenRequest[];
   readonly databaseNow: number;
-  readonly backendPid: number;
+  readonly backend: Backend;
   readonly signal: AbortSignal;
   readonly stopCancelling: () => void;
 }
@@ -63,7 +64,7 @@ export class PostgresClaim implements FeedClaim {
   /** Typed queries on `#client`, and so in the claim's transaction. */
   readonly #db: Database;
   readonly #surroundings: ClaimSurroundings;
-  readonly #backendPid: number;
+  readonly #backend: Backend;
   readonly #dataset: Dataset;
   readonly #signal: AbortSignal;
   readonly #stopCancelling: () => void;
@@ -83,7 +84,7 @@ export class PostgresClaim implements FeedClaim {
     this.feed = held.feed;
     this.requests = held.requests;
     this.databaseNow = held.databaseNow;
-    this.#backendPid = held.backendPid;
+    this.#backend = held.backend;
     this.#dataset = CATALOGUE[held.feed.dataset];
     this.#following = followClaim(client, held.signal);
   }
@@ -131,10 +132,11 @@ export class PostgresClaim implements FeedClaim {
     const stopCancelling = cancelOnAbort(client, surroundings.db, signal);
     try {
       await prepareStaging(client);
+      const backend = await backendOf(client);
       const db = databaseOn(client);
       // Of a window of few rows it is the way to Postgres and back that takes the time.
       setPipeline(client, true);
-      const [{ held, now, pid }, feed, requests] = await Promise.all([
+      const [{ held, now }, feed, requests] = await Promise.all([
         beginLocked(client, purpose, feedId),
         // Behind the lock, so that what they find is what its last holder left.
         readClaimedFeed(db, feedId),
@@ -146,7 +148,7 @@ export class PostgresClaim implements FeedClaim {
         client.release(signal.aborted);
         return null;
       }
-      const found = { db, feed, requests, databaseNow: now, backendPid: pid };
+      const found = { db, feed, requests, databaseNow: now, backend };
       return new PostgresClaim(client, surroundings, { ...found, signal, stopCancelling });
     } catch (error) {
       stopCancelling();
@@ -157,7 +159,7 @@ export class PostgresClaim implements FeedClaim {
 
   async start(run: RunStart): Promise<number> {
     this.#runId = await this.#guard(() =>
-      startRun(this.#surroundings.db, this.feed, run, this.#backendPid),
+      startRun(this.#surroundings.db, this.feed, run, this.#backend),
     );
     this.note({ bytes: 0, lines: 0, length: null });
     return this.#runId;
@@ -228,7 +230,8 @@ export class PostgresClaim implements FeedClaim {
   async #commit(commit: RunCommit, advance: () => Promise<void>): Promise<void> {
     const header = this.#staged && keptHeader(this.#staged.header, this.#dataset);
     await this.#guard(async () => {
-      await Promise.all([
+      // One behind the other, in this order; nothing of a run that turns out to be closed is committed.
+      const steps = await Promise.allSettled([
         resolveRejects(this.#client, {
           feedId: this.feed.id,
           runId: this.#runId!,
@@ -236,8 +239,10 @@ export class PostgresClaim implements FeedClaim {
           windowTo: commit.window.to,
         }),
         closeRun(this.#db, this.#runId!, this.feed.id, commit),
+        advance(),
       ]);
-      await advance();
+      // Not before all have ended: what comes after a rollback would be outside of the transaction.
+      for (const step of steps) if (step.status === 'rejected') throw step.reason;
       const { rejects, seen } = commit;
       await storeRejects(this.#db, this.feed.id, this.#runId!, { rejects, seen, header });
       await this.#client.query('commit');

@@ -18,12 +18,12 @@ export async function beginLocked(
   client: PoolClient,
   { begin, lock }: Purpose,
   feedId: number,
-): Promise<{ held: boolean; now: number; pid: number }> {
+): Promise<{ held: boolean; now: number }> {
   // Several statements at once take no parameters; both are numbers of our own.
   const results: unknown = await client.query(`${begin};
     select pg_try_advisory_xact_lock(${lock}, ${feedId}) as held,
-      (extract(epoch from clock_timestamp()) * 1000)::float8 as now, pg_backend_pid() as pid;
+      (extract(epoch from clock_timestamp()) * 1000)::float8 as now;
     ${PLAN_FOR_FEW}`);
-  const [, locked] = results as { rows: { held: boolean; now: number; pid: number }[] }[];
+  const [, locked] = results as { rows: { held: boolean; now: number }[] }[];
   return locked!.rows[0]!;
 }

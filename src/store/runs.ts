@@ -12,6 +12,7 @@ import type {
   RunStart,
   WindowCommit,
 } from '../sync/ports.ts';
+import type { Backend } from './backend.ts';
 import type { DB } from './database.ts';
 import { LOADED_KINDS } from './feeds.ts';
 import { interruptRuns } from './heartbeat.ts';
@@ -27,13 +28,13 @@ const WORKER = `${hostname()}:${process.pid}`;
  * Records a run as `running`, from another connection than its own so that all see it at once.
  * Whoever holds the feed's lock knows that an earlier run still marked `running` is dead: it is closed.
  *
- * @param backendPid backend of the connection that holds the feed's lock
+ * @param backend that of the connection that holds the feed's lock
  */
 export async function startRun(
   db: Database,
   feed: Feed,
   run: RunStart,
-  backendPid: number,
+  backend: Backend,
 ): Promise<number> {
   const clear = () => interruptRuns(db, (eb) => eb('feed_id', '=', feed.id));
   const { own } = run;
@@ -41,11 +42,11 @@ export async function startRun(
     await clear();
     return db.transaction().execute(async (trx) => {
       const requestId = await recordOwnRequest(trx, feed.id, own);
-      const inserted = insertRun(trx, feed, { ...run, requestId }, backendPid);
+      const inserted = insertRun(trx, feed, { ...run, requestId }, backend);
       return (await inserted.executeTakeFirstOrThrow()).id;
     });
   }
-  const started = insertRun(db, feed, run, backendPid);
+  const started = insertRun(db, feed, run, backend);
   const first = await started.executeTakeFirst();
   if (first !== undefined) return first.id;
   await clear();
@@ -53,7 +54,7 @@ export async function startRun(
 }
 
 /** Inserts a run, unless one of the feed is still marked `running`. */
-function insertRun(db: Database, feed: Feed, run: RunStart, backendPid: number) {
+function insertRun(db: Database, feed: Feed, run: RunStart, backend: Backend) {
   return (
     db
       .insertInto('vcc.run')
@@ -67,8 +68,8 @@ function insertRun(db: Database, feed: Feed, run: RunStart, backendPid: number) 
         window_to: toTimestamp(run.window.to),
         requested_from: run.requested && toTimestamp(run.requested.from),
         requested_to: run.requested && toTimestamp(run.requested.to),
-        backend_pid: backendPid,
-        backend_start: sql<Date>`(select backend_start from pg_stat_activity where pid = ${backendPid})`,
+        backend_pid: backend.pid,
+        backend_start: sql<Date>`${backend.start}::timestamptz`,
         worker: WORKER,
       })
       .onConflict((running) =>
@@ -115,7 +116,7 @@ export async function closeRun(
   throw new RetryableError('DATABASE_BUSY', 'the run was closed by another process meanwhile');
 }
 
-/** Advances the feed of a run that is closed, in the same transaction. */
+/** Advances the feed of a run behind the statement that closes it, in the same transaction. */
 export async function advanceFeed(
   db: Database,
   { feed: { id: feedId }, requests }: Held,
