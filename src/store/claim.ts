@@ -206,7 +206,7 @@ export class PostgresClaim implements FeedClaim {
   async merge(options: MergeOptions): Promise<Merged> {
     const { header, rows, out } = this.#staged!;
     const { orgCode, extractAt } = this.feed;
-    const own = { runId: this.#runId!, rows: rows.rows - out.duplicate };
+    const own = { runId: this.#runId!, rows: rows.rows - out.duplicate, ascending: rows.ascending };
     const plan = { ...options, ...own, orgCode, extractAt };
     return this.#merged(
       await this.#guard(() => mergeStaged(this.#client, this.#dataset, header, plan)),

@@ -106,6 +106,8 @@ export interface MergePlan extends MergeOptions {
   readonly runId: number;
   /** Rows in the staging table, of which no two have the same key. */
   readonly rows: number;
+  /** Whether they lie there in the order of their keys. */
+  readonly ascending: boolean;
   readonly orgCode: string;
   /** Time of the newest full extract that told absent what it lacked of the organisation; null without one. */
   readonly extractAt: number | null;
@@ -124,7 +126,7 @@ export async function mergeStaged(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
-  { rows, runId, orgCode, extractAt, ...options }: MergePlan,
+  { rows, ascending, runId, orgCode, extractAt, ...options }: MergePlan,
 ): Promise<Outcome> {
   if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
   const parts = clauses(dataset, header);
@@ -136,7 +138,9 @@ export async function mergeStaged(
   // What a newer extract lacked is not there for an older window.
   const absent = extractAt !== null && extractAt > syncedThrough && !force;
   const toInsert = [...values.slice(0, 2), orgCode, absent ? toTimestamp(extractAt) : null];
-  const insert = () => insertNew(client, parts, toInsert, prepared('insert'));
+  // The index of the keys is filled page by page then, and not all over.
+  const order = rows < MANY_ROWS || ascending ? '' : `order by ${stagedKey(dataset, 's')}`;
+  const insert = () => insertNew(client, parts, toInsert, { ...prepared('insert'), order });
   // Few rows are asked about in one go; for many it is worth knowing first whether any is left.
   const [{ updated, advanced }, few] = await Promise.all([
     writeKnown(client, parts, values, prepared('write')),
@@ -217,14 +221,15 @@ async function insertNew(
   client: PoolClient,
   { target, match, columns }: Clauses,
   values: readonly unknown[],
-  prepared: Prepared,
+  { order, ...prepared }: Prepared & { readonly order: string },
 ): Promise<number> {
   const names = [...columns, 'flags', 'extra'].join(', ');
   const text = `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id, absent_since)
       select ${names}, statement_timestamp(), statement_timestamp(), $1, $2,
         case when s.org_code = $3 then $4::timestamptz end
       from ${STAGING} s
-      where not exists (select from ${target} t where ${match})`;
+      where not exists (select from ${target} t where ${match})
+      ${order}`;
   const { rowCount } = await client.query({ ...prepared, text, values: [...values] });
   return rowCount ?? 0;
 }

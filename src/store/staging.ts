@@ -56,6 +56,8 @@ export interface Staged {
   readonly flagged: number;
   /** Keys that may stand more than once: all that do are among them. `many` is too many to tell. */
   readonly repeats: readonly string[] | 'many';
+  /** Whether the rows came in the order of their keys. */
+  readonly ascending: boolean;
 }
 
 /**
@@ -73,9 +75,14 @@ export async function stageRows(
   const keyIndex = dataset.columns.findIndex(({ name }) => name === dataset.key);
   const watch = watchRepeats();
   let flagged = 0;
+  let ascending = true;
+  let last = '';
   const look = (rows: readonly Row[]) => {
     for (const row of rows) {
-      watch.see(row.values[keyIndex]!);
+      const key = row.values[keyIndex]!;
+      watch.see(key);
+      if (key < last) ascending = false;
+      last = key;
       if (row.flags !== null) flagged += 1;
     }
   };
@@ -86,7 +93,7 @@ export async function stageRows(
     if (next.done) {
       look(head);
       await insertFew(client, dataset, layout, head);
-      return { rows: head.length, flagged, repeats: watch.repeats() };
+      return { rows: head.length, flagged, repeats: watch.repeats(), ascending };
     }
     for (const row of next.value) head.push(row);
   }
@@ -104,7 +111,7 @@ export async function stageRows(
     }
   }
   const rows = await copyMany(client, layout, lines());
-  return { rows, flagged, repeats: watch.repeats() };
+  return { rows, flagged, repeats: watch.repeats(), ascending };
 }
 
 /** In which order a header's columns are staged: its own, so that its lines need not be taken apart. */

@@ -103,7 +103,13 @@ async function load(client: PoolClient, rows: readonly Row[], through: number): 
   await planFor(client, dataset, staged.rows);
   const options = { from: through, syncedThrough: through, force: false };
   const started = performance.now();
-  const plan = { rows: staged.rows, runId: 1, orgCode: 'WJ0105', extractAt: null };
+  const plan = {
+    rows: staged.rows,
+    ascending: staged.ascending,
+    runId: 1,
+    orgCode: 'WJ0105',
+    extractAt: null,
+  };
   await mergeStaged(client, dataset, header, { ...options, ...plan });
   await client.query('commit');
   const seconds = (performance.now() - started) / 1000;
