@@ -55,7 +55,7 @@ test('a contestant that fails leaves the figures of the others, and the run says
   const json = join(await temporaryFolder(), 'figures.json');
   // Found before the one that is installed, if one is.
   const broken = join(folder, 'pgloader');
-  await writeFile(broken, '#!/bin/sh\n[ "$1" = --version ]\n', { mode: 0o755 });
+  await writeFile(broken, '#!/bin/sh\n[ "$1" = --version ] && echo pgloader 3\n', { mode: 0o755 });
   const args = ['--rows', '1000', '--rounds', '2', '--only', 'empty', '--json', json];
   const failed = await promisify(execFile)(process.execPath, [...BENCH, ...args], {
     cwd: ROOT,
