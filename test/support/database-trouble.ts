@@ -12,6 +12,13 @@ const FEW_KINDS = 40;
 /** How long the trouble lasts at least, in milliseconds: thirty ticks of the planner. */
 const LASTS = 15 * SECOND;
 
+/**
+ * How soon the first run must be done once the trouble is over, in milliseconds: feeds are tried every
+ * half minute at least, and a slow machine needs some time for a run. What it takes until all are done
+ * and compared is the machine's alone.
+ */
+const GOES_ON_WITHIN = 60 * SECOND;
+
 /** What may befall a database that still answers. */
 export interface Trouble {
   readonly name: string;
@@ -121,7 +128,12 @@ export function troubleSuite(queue: Record<string, string>, troubles: readonly T
       await end();
       const over = Date.now();
       await service.expectEqualAfter(over);
-      expect(Date.now() - over).toBeLessThan(60 * SECOND);
+      const [next] = await h.query<{ after: number }>(
+        `select 1000 * extract(epoch from min(finished_at) - to_timestamp($1))::float as after from vcc.run
+          where status = 'done' and finished_at > to_timestamp($1)`,
+        [over / 1000],
+      );
+      expect(next!.after).toBeLessThan(GOES_ON_WITHIN);
       await eventually(async () => expect((await readiness(one.url())).status).toBe(200));
       expect(await h.query(failures)).toEqual([{ most: 0 }]);
       const left = await h.query(
