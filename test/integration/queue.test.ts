@@ -2,10 +2,12 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { HOUR, MINUTE } from '../../src/core/china-time.ts';
+import type { FeedName } from '../../src/core/dataset.ts';
 import { keyPrefix, openBackend, type QueueBackend } from '../../src/queue/backend.ts';
 import { SYNC_QUEUE, type SyncJob, syncJobOptions } from '../../src/queue/sync-job.ts';
 import { startWorker } from '../../src/queue/worker.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
+import { planTick } from '../../src/sync/plan.ts';
 import { eventually } from '../support/eventually.ts';
 import { startQueueProcess } from '../support/queue-process.ts';
 import { useRedis } from '../support/redis.ts';
@@ -44,9 +46,12 @@ function suite(kind: 'redis' | 'postgres') {
     return backend;
   }
 
-  async function start(processes: number): Promise<void> {
+  async function start(
+    processes: number,
+    options: Parameters<typeof startQueueProcess>[2] = {},
+  ): Promise<void> {
     for (let count = 0; count < processes; count += 1) {
-      stops.push(await startQueueProcess(h, await openQueue()));
+      stops.push(await startQueueProcess(h, await openQueue(), options));
     }
   }
 
@@ -211,9 +216,19 @@ function suite(kind: 'redis' | 'postgres') {
   });
 
   if (kind === 'redis') {
-    it('loses nothing with Redis: a request survives and runs once, the scheduler comes back', async () => {
-      await start(2);
+    it('loses nothing with Redis but a tick: a request survives and runs once, the scheduler comes back', async () => {
+      const woken: (readonly FeedName[])[] = [];
+      let isEmptying = false;
+      const plan = async () => {
+        if (isEmptying) return [];
+        const feeds = await planTick(h.sync);
+        woken.push(feeds);
+        return feeds;
+      };
+      await start(2, { plan });
       await eventually(expectInStep);
+      isEmptying = true;
+      const before = woken.length;
       await h.query(
         `insert into vcc.request (feed_id, kind, during, requested_by)
           select id, 'resync', tstzrange($1, $2), 'test' from vcc.feed where dataset = 'meters' and org_code = 'WJ0105'`,
@@ -227,6 +242,7 @@ function suite(kind: 'redis' | 'postgres') {
         `update vcc.feed set next_due_at = $1 where dataset = 'meters' and org_code = 'WJ0105'`,
         [new Date(h.now)],
       );
+      isEmptying = false;
       await eventually(async () => {
         const [open] = await h.query<{ open: number }>(
           'select count(*)::int as open from vcc.request where finished_at is null',
@@ -235,6 +251,14 @@ function suite(kind: 'redis' | 'postgres') {
       });
       const runs = await h.query('select status from vcc.run where request_id is not null');
       expect(runs).toEqual([{ status: 'done' }]);
+      // Ticks, not time: one may have been under way all along, so the second at the latest finds what is due.
+      expect(woken.slice(before, before + 2).flat()).toContainEqual({
+        dataset: 'meters',
+        orgCode: 'WJ0105',
+      });
+      const ticks = woken.length;
+      await eventually(() => expect(woken.length).toBeGreaterThan(ticks + 1));
+      await expectInStep();
     });
   }
 }

@@ -19,7 +19,9 @@ export interface QueueProcessWorld {
 export async function startQueueProcess(
   { sync, store }: QueueProcessWorld,
   backend: QueueBackend,
-  options: Partial<Pick<PlannerOptions, 'keep' | 'limit'>> & { readonly concurrency?: number } = {},
+  options: Partial<Pick<PlannerOptions, 'plan' | 'keep' | 'limit'>> & {
+    readonly concurrency?: number;
+  } = {},
 ): Promise<() => Promise<void>> {
   const { concurrency = 4, ...planning } = options;
   const planner = await startPlanner({
