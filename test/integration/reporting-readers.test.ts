@@ -80,6 +80,20 @@ const MASKED = [
   },
 ];
 
+/** What rows refer to, and so what readers ask by: index, table, its key, the view, the reference. */
+const REFERENCES = [
+  ['address_parent_idx', 'address', 'address_code', 'address_tree', 'parent_address_code'],
+  [
+    'supply_point_building_idx',
+    'supply_point',
+    'supply_point_code',
+    'supply_point',
+    'building_code',
+  ],
+  ['subscriber_address_idx', 'subscriber', 'subscriber_code', 'subscriber', 'address_code'],
+  ['meter_subscriber_idx', 'meter', 'meter_code', 'meter', 'subscriber_code'],
+] as const;
+
 describe('vcc_reader', () => {
   it('sees names and numbers masked, wherever they appear', async () => {
     expect((await readAs('vcc_reader', SUBSCRIBERS)).rows).toEqual(MASKED);
@@ -195,6 +209,34 @@ describe('vcc_reader', () => {
       client.release();
     }
   });
+
+  it.each(REFERENCES)(
+    'is served by %s when it asks for the %s rows of a reference',
+    async (index, table, key, view, by) => {
+      const client = await database.pool.connect();
+      try {
+        await client.query('begin');
+        // So many rows of one organisation that no table is read whole for three of them.
+        await client.query(
+          `insert into vcc.${table} (${key}, ${by}, org_code, first_seen_at, changed_at, synced_through, run_id)
+          select 'X' || g, 'X' || g / 3, 'WJ0105', now(), now(), now(), 1 from generate_series(1, 3000) g`,
+        );
+        await client.query(`analyze vcc.${table}`);
+        await client.query('set local role vcc_reader');
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+          `explain (costs off) select * from reporting.${view} where org_code = $1 and ${by} = $2`,
+          ['WJ0105', 'X7'],
+        );
+        const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+        // By both columns: by the organisation alone it would be as long a way as the whole table.
+        const both = `Index Cond: \\(\\(org_code = .*\\) AND \\(${by} = .*\\)\\)`;
+        expect(plan).toMatch(new RegExp(`(using|on) ${index}\\b.*\\n *${both}`));
+      } finally {
+        await client.query('rollback');
+        client.release();
+      }
+    },
+  );
 
   it('finds no one by a name or number that is masked', async () => {
     const query = `select count(*) from reporting.subscriber where name = '张三丰' or mobile like '%00000001'`;
