@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -58,6 +59,13 @@ interface Weather {
 /** Pieces in which slow bytes travel: this many a second. */
 const PIECES_PER_SECOND = 20;
 
+/** Every piece on its way waits on it, however many there are. */
+function untilChanged(): AbortController {
+  const changed = new AbortController();
+  setMaxListeners(0, changed.signal);
+  return changed;
+}
+
 /**
  * Starts a proxy on 127.0.0.1, all well at first. A side that stops reading stops the other side's
  * sending, as it would without a proxy.
@@ -69,7 +77,7 @@ export async function startFaultProxy({ target }: FaultProxyOptions): Promise<Fa
     isBlackHole: false,
     latency: 0,
     rate: null,
-    changed: new AbortController(),
+    changed: untilChanged(),
   };
   const pairs = new Set<Pair>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -85,7 +93,7 @@ export async function startFaultProxy({ target }: FaultProxyOptions): Promise<Fa
 
   function change(next: Partial<Weather>): void {
     const { changed } = weather;
-    Object.assign(weather, { changed: new AbortController() }, next);
+    Object.assign(weather, { changed: untilChanged() }, next);
     changed.abort();
   }
 
