@@ -20,9 +20,21 @@ export function openSlots(count: number): Slots {
   };
 }
 
+/** A feed whose last run took so many milliseconds to fail may hold its place for long again. */
+const SLOW = 5_000;
+
 /**
- * How many feeds a process may serve at once that failed when they were last tried: half of all, so that
- * slow ones never hold up those that are well; one where there is only one place.
+ * Whether a feed that fails needs one of the places for such: those that fail at once hold nobody up.
+ *
+ * @param failedAfter how long its last failed run took, in milliseconds; null: it does not fail
+ */
+export function isSlowToFail(failedAfter: number | null): boolean {
+  return failedAfter !== null && failedAfter >= SLOW;
+}
+
+/**
+ * How many feeds that are slow to fail a process may serve at once: half of all, so that they never
+ * hold up those that are well; one where there is only one place.
  */
 export function slotsForFailing(concurrency: number): number {
   return Math.max(1, Math.floor(concurrency / 2));

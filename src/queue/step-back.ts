@@ -21,16 +21,20 @@ export interface StepBack {
  */
 export function openStepBack(worker: Pausable, pause: number): StepBack {
   let timer: NodeJS.Timeout | undefined;
+  let isClosed = false;
   const resume = () => {
     timer = undefined;
     void worker.resume().catch(() => {});
   };
   return {
     begin() {
-      if (timer !== undefined) return;
+      if (isClosed || timer !== undefined) return;
       timer = setTimeout(resume, pause);
       void worker.pause(true).catch(() => {});
     },
-    close: () => clearTimeout(timer),
+    close() {
+      isClosed = true;
+      clearTimeout(timer);
+    },
   };
 }

@@ -44,6 +44,9 @@ export interface ClaimSurroundings {
   readonly running: RunsInHand;
 }
 
+/** SQLSTATE of a statement in a transaction in which an earlier one has failed. */
+const ABORTED = '25P02';
+
 /** What `take` has found out. */
 interface Held {
   readonly db: Database;
@@ -242,7 +245,9 @@ export class PostgresClaim implements FeedClaim {
         advance(),
       ]);
       // Not before all have ended: what comes after a rollback would be outside of the transaction.
-      for (const step of steps) if (step.status === 'rejected') throw step.reason;
+      const failed = steps.flatMap((step) => (step.status === 'rejected' ? [step.reason] : []));
+      // What was sent behind the one that failed is refused for that alone.
+      if (failed.length > 0) throw failed.find(({ code }) => code !== ABORTED) ?? failed[0];
       const { rejects, seen } = commit;
       await storeRejects(this.#db, this.feed.id, this.#runId!, { rejects, seen, header });
       await this.#client.query('commit');

@@ -12,7 +12,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { FinishedRun } from '../core/outage.ts';
 import { LIMIT_RUNS, type WindowRun } from '../core/window-limit.ts';
 import type { OpenRequest } from '../core/work.ts';
-import type { ClaimedFeed, Feed } from '../sync/ports.ts';
+import type { ClaimedFeed, Feed, FoundFeed } from '../sync/ports.ts';
 import type { DB } from './database.ts';
 import { type Database, unbound } from './pool.ts';
 import { instant, milliseconds, rangesAsJson, readRanges } from './time.ts';
@@ -75,11 +75,37 @@ function readFeed(row: InferResult<typeof FEEDS>[number]): Feed {
   return { ...row, coverage: readRanges(row.coverage), accepted: readRanges(row.accepted) };
 }
 
+/** How long it is from one time to another, in milliseconds. */
+function lengthOf(from: Expression<Date | null>, to: Expression<Date | null>): RawBuilder<number> {
+  return milliseconds(sql<number>`(${to} - ${from})`);
+}
+
+const FOUND_FEED = FEEDS.select((eb) =>
+  eb
+    .case()
+    .when('f.consecutive_failures', '>', 0)
+    .then(
+      eb
+        .selectFrom('vcc.run as r')
+        .select(({ ref }) => lengthOf(ref('r.started_at'), ref('r.finished_at')).as('took'))
+        .whereRef('r.feed_id', '=', 'f.id')
+        .where('r.status', '=', 'failed')
+        .orderBy('r.id', 'desc')
+        .limit(1)
+        .$asScalar(),
+    )
+    .end()
+    .as('failedAfter'),
+);
+
 /** The feed of that name, or null if there is none. */
-export async function findFeed(db: Database, { dataset, orgCode }: FeedName): Promise<Feed | null> {
-  const named = FEEDS.where('f.org_code', '=', orgCode).where('f.dataset', '=', dataset);
+export async function findFeed(
+  db: Database,
+  { dataset, orgCode }: FeedName,
+): Promise<FoundFeed | null> {
+  const named = FOUND_FEED.where('f.org_code', '=', orgCode).where('f.dataset', '=', dataset);
   const { rows } = await db.executeQuery(named);
-  return rows[0] ? readFeed(rows[0]) : null;
+  return rows[0] ? { ...readFeed(rows[0]), failedAfter: rows[0].failedAfter } : null;
 }
 
 /** All feeds, or those of one organisation or dataset, in order. */
@@ -93,11 +119,6 @@ export async function listFeeds(
     .$if(orgCode !== undefined, (q) => q.where('f.org_code', '=', orgCode!))
     .$if(dataset !== undefined, (q) => q.where('f.dataset', '=', dataset!));
   return (await db.executeQuery(wanted)).rows.map(readFeed);
-}
-
-/** How long a window is, in milliseconds. */
-function lengthOf(from: Expression<Date>, to: Expression<Date>): RawBuilder<number> {
-  return milliseconds(sql<number>`(${to} - ${from})`);
 }
 
 const CLAIMED_FEED = FEEDS.select((eb) => [

@@ -178,7 +178,9 @@ async function auditWindow(
   signal: AbortSignal,
 ): Promise<void> {
   const { during } = window;
-  const options = { from: during.from, asOf: during.to, full: false, told: LOOKED_FOR };
+  // As a re-sync of that day would ask, so that both judge alike.
+  const from = during.from - world.sync.settings.overlap;
+  const options = { from, asOf: during.to, full: false, told: LOOKED_FOR };
   const compare = (staging: FeedStaging) => staging.compare(options);
   const { findings, ...counts } = await withStaged(world.sync, feed, during, signal, compare);
   const changed = findings.filter(({ kind }) => kind === 'changed').map(({ rowKey }) => rowKey);

@@ -4,11 +4,12 @@ import type { FeedName } from '../core/dataset.ts';
 import { type DeepPlan, planDeep } from '../core/deep.ts';
 import { describeError, type ErrorCode, type SyncError, toSyncError } from '../core/errors.ts';
 import { backoff, nextSlot } from '../core/schedule.ts';
+import { isSlowToFail } from '../core/slots.ts';
 import { longestWindow, reach } from '../core/window.ts';
 import { windowLimit } from '../core/window-limit.ts';
 import { finishedRequests, nextWork, type OpenRequest, type WorkState } from '../core/work.ts';
 import { type ClaimOptions, claimFeed } from './feed-claim.ts';
-import { enter, holdIfWide, reopen } from './gate.ts';
+import { type Entry, enter, holdIfWide, reopen } from './gate.ts';
 import { failedRun, isRecorded } from './load.ts';
 import type { Feed, FeedClaim, Trigger } from './ports.ts';
 import {
@@ -34,7 +35,7 @@ export type CatchUpOutcome =
   | 'not-due'
   /** The queue waits as a whole until the platform serves us again, or the database takes work. */
   | 'held'
-  /** It failed last time, and as many such feeds as may are being served: it comes again with the next tick. */
+  /** It was slow to fail, and as many such feeds as may are being served: it comes again with the next tick. */
   | 'put-off'
   | 'unknown';
 
@@ -75,7 +76,7 @@ function noteDatabase({ databaseGate }: SyncWorld, error: SyncError): SyncError 
   return error;
 }
 
-/** Serves a feed, unless too many that fail are being served. */
+/** Serves a feed, unless the queue waits as a whole, or too many that are slow to fail are being served. */
 async function serveFeed(
   world: SyncWorld,
   name: FeedName,
@@ -84,26 +85,34 @@ async function serveFeed(
 ): Promise<CatchUpOutcome> {
   const feed = await world.feeds.find(name);
   if (!feed) return 'unknown';
-  // Slow failures must not take up every slot, or those that are well would wait for them.
-  const isSuspect = feed.consecutiveFailures > 0 && !options.regardless;
-  const leave = isSuspect ? world.failing.take() : () => {};
+  const entry = await enter(world);
+  if (entry.way === 'held' && !options.regardless) return 'held';
+  // Slow failures must not take up every slot, or those that are well would wait for them. For the one
+  // that probes, all wait.
+  const isFree = options.regardless || entry.way === 'probe' || !isSlowToFail(feed.failedAfter);
+  const leave = isFree ? () => {} : world.failing.take();
   if (!leave) return 'put-off';
   try {
-    return await serveTurns(world, feed, options, signal);
+    return await serveTurns(world, feed, { ...options, entry, leave }, signal);
   } finally {
     leave();
   }
+}
+
+/** Options of all turns with one feed. */
+interface ServeOptions extends CatchUpOptions {
+  readonly entry: Entry;
+  /** Gives the slot back that it may hold for its failures. */
+  readonly leave: () => void;
 }
 
 /** Takes one turn after another with a feed. */
 async function serveTurns(
   world: SyncWorld,
   feed: Feed,
-  options: CatchUpOptions,
+  { entry, leave, ...options }: ServeOptions,
   signal: AbortSignal,
 ): Promise<CatchUpOutcome> {
-  const entry = await enter(world);
-  if (entry.way === 'held' && !options.regardless) return 'held';
   const sliceEnd = world.clock() + world.settings.slice;
   let isOver = false;
   for (;;) {
@@ -111,6 +120,8 @@ async function serveTurns(
     const turn = await takeTurn(world, feed, { ...options, isProbe, waitsFor: entry.code }, signal);
     isOver = true;
     const wentThrough = turn === 'caught-up' || turn === 'loaded';
+    // However much it has to catch up with: it fails no more.
+    if (wentThrough) leave();
     if (wentThrough && entry.code !== null) await reopen(world);
     if (turn !== 'loaded') return turn;
     if (!options.regardless && world.clock() >= sliceEnd) return 'sliced';

@@ -35,6 +35,12 @@ export interface Feed extends FeedName, FeedCoverage {
   readonly lastErrorCode: ErrorCode | null;
 }
 
+/** A feed as it was found, with what decides whether it may take any slot. */
+export interface FoundFeed extends Feed {
+  /** How long its last failed run took, in milliseconds; null where the feed does not fail. */
+  readonly failedAfter: number | null;
+}
+
 /** A feed under its lock, with what its next window is chosen by. */
 export interface ClaimedFeed extends Feed {
   /** Time of the newest full extract by which what it lacked was marked absent (milliseconds); null without one. */
@@ -201,7 +207,7 @@ export interface RunFailure {
 /** The feeds and their ledgers. */
 export interface FeedStore {
   /** The feed of that name, or null if there is none. */
-  find(name: FeedName): Promise<Feed | null>;
+  find(name: FeedName): Promise<FoundFeed | null>;
   /** Active feeds that are due, the longest due first. */
   due(now: number, limit: number): Promise<readonly FeedName[]>;
   /**

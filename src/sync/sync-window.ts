@@ -28,7 +28,7 @@ export interface SyncWorld extends LoadWorld {
   readonly platform: Platform;
   readonly platformState: PlatformState;
   readonly databaseGate: DatabaseGate;
-  /** Taken by feeds that failed when they were last tried. */
+  /** Taken by feeds that were slow to fail when they were last tried. */
   readonly failing: Slots;
   readonly settings: SyncSettings;
 }

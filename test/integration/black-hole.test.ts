@@ -114,7 +114,7 @@ describe('a short statement that is never answered', () => {
   it.each([
     ['as it is', openDatabase],
     ['prepared', openPrepared],
-  ])('costs its connection, which nobody meets again (%s)', async (_, open) => {
+  ])('costs its connection, and the next statement gets another (%s)', async (_, open) => {
     const pool = openPool(database.url, { max: 1, name: 'vcc-sync test', limit: 200 });
     const db = open(pool);
     await expect(guarded(sql`select pg_sleep(100)`.execute(db))).rejects.toMatchObject({

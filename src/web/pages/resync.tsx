@@ -52,8 +52,8 @@ const TYPED = z.object({
 /** Which requests are shown once they are recorded. */
 const RECORDED = z.object({ ids: single });
 
-/** Requests that are shown at once: as many as one re-sync can make. */
-const MOST_REQUESTS = MOST_ORGS * DATASET_NAMES.length;
+/** Numbers that are looked up at once: as many as one re-sync can make, with others' in between. */
+const MOST_REQUESTS = 5 * MOST_ORGS * DATASET_NAMES.length;
 
 /** What of a re-sync is shown. */
 interface Shown {
