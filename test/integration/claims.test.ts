@@ -7,7 +7,7 @@ import type { Row } from '../../src/core/table/row.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
 import { Store } from '../../src/store/store.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
-import type { FeedClaim, RunStart } from '../../src/sync/ports.ts';
+import type { FeedClaim, RunStart, WindowCommit } from '../../src/sync/ports.ts';
 import { eventually } from '../support/eventually.ts';
 import { useHarness } from '../support/sync-harness.ts';
 
@@ -18,6 +18,19 @@ const RUN: RunStart = {
   requestId: null,
   window: { from: FROM, to: FROM + MINUTE },
   requested: { from: FROM - MINUTE, to: FROM + MINUTE },
+};
+const COMMIT: WindowCommit = {
+  window: RUN.window,
+  since: RUN.window.from,
+  receipt: EMPTY_RECEIPT,
+  facts: { seq: null, httpStatus: 200, bytes: 0, sha256: null, clockSkew: null },
+  rejects: [],
+  seen: [],
+  nextDueAt: RUN.window.to,
+  noticeDueAt: RUN.window.to,
+  finishedRequests: [],
+  deep: null,
+  missed: 0,
 };
 const HEADER = CATALOGUE.meters.columns.map(({ header }) => header);
 const never = new AbortController().signal;
@@ -181,21 +194,31 @@ describe('a feed', () => {
     const options = { from: RUN.window.from, syncedThrough: RUN.window.to, force: false };
     await claim.classify(options);
     await claim.merge(options);
-    await claim.commit({
-      window: RUN.window,
-      since: RUN.window.from,
-      receipt: EMPTY_RECEIPT,
-      facts: { seq: null, httpStatus: 200, bytes: 0, sha256: null, clockSkew: null },
-      rejects: [],
-      seen: [],
-      nextDueAt: RUN.window.to,
-      noticeDueAt: RUN.window.to,
-      finishedRequests: [],
-      deep: null,
-      missed: 0,
-    });
+    await claim.commit(COMMIT);
     const [feed] = await h.current.query('select since from vcc.feed where id = $1', [feedId]);
     expect(feed).toEqual({ since: given });
+  });
+
+  it('commits nothing of a receipt that Postgres refuses, and tells that error though others follow it', async () => {
+    const claim = await take(h.current.store);
+    const runId = await claim.start(RUN);
+    // With it, a statement is sent behind the one that fails.
+    await h.current.query(
+      `insert into vcc.reject (feed_id, run_id, line_no, reason, row_key, line_hash, line, window_to)
+        values ($1, $2, 2, 'no_org', 'M1', 'h', '|', $3)`,
+      [feedId, runId, new Date(FROM)],
+    );
+    await claim.stage(readHeader(HEADER, CATALOGUE.meters), noRows());
+    await claim.merge({ from: RUN.window.from, syncedThrough: RUN.window.to, force: false });
+    const unbalanced = { ...EMPTY_RECEIPT, lines: 1 };
+    await expect(claim.commit({ ...COMMIT, receipt: unbalanced })).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
+    await claim.release();
+    const [feed] = await h.current.query('select isempty(coverage) from vcc.feed where id = $1', [
+      feedId,
+    ]);
+    expect(feed).toEqual({ isempty: true });
   });
 
   it('does not keep another feed of the same org from being held', async () => {
