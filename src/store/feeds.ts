@@ -90,6 +90,7 @@ const FOUND_FEED = FEEDS.select((eb) =>
         .select(({ ref }) => lengthOf(ref('r.started_at'), ref('r.finished_at')).as('took'))
         .whereRef('r.feed_id', '=', 'f.id')
         .where('r.status', '=', 'failed')
+        .where('r.trigger', '<>', 'import')
         .orderBy('r.id', 'desc')
         .limit(1)
         .$asScalar(),

@@ -110,14 +110,15 @@ export function troubleSuite(queue: Record<string, string>, troubles: readonly T
       );
       const lines = one.lines.slice(before).filter(({ level }) => level !== 'info');
       expect(lines.length).toBeGreaterThan(0);
-      // A slow machine may need minutes for all this, and every trouble is told once a minute.
+      // A slow machine may need minutes for all this. Every trouble is told once a minute, and a feed may
+      // fail twice before it is known to be the database's: that is far from once for each of the ticks.
       const minutes = Math.ceil((Date.now() - since) / MINUTE);
       const told = new Map<string, number>();
       for (const { msg, code, queue, what, dataset, org } of lines) {
         const kind = JSON.stringify([msg, code, queue, what, dataset, org]);
         told.set(kind, (told.get(kind) ?? 0) + 1);
       }
-      const often = [...told].filter(([, times]) => times > minutes);
+      const often = [...told].filter(([, times]) => times > 2 * minutes);
       expect(often).toEqual([]);
       expect(told.size, [...told.keys()].join('\n')).toBeLessThan(FEW_KINDS);
 
