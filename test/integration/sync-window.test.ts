@@ -197,6 +197,7 @@ describe('a download that fails', () => {
 
       expect(await feedOf(current)).toEqual({
         ...before,
+        failedAfter: expect.any(Number),
         nextDueAt: current.now + delay,
         consecutiveFailures: 1,
         lastErrorCode: code,
