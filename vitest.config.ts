@@ -15,7 +15,7 @@ export default defineConfig({
     isolate: false,
     sequence: { sequencer: LongestFirst },
     // More than the two cores: much of what the suites do is waiting.
-    maxWorkers: 4,
+    maxWorkers: 3,
     // Patience costs nothing while all goes well; a machine may have much else to do.
     testTimeout: 150_000,
     hookTimeout: 150_000,
