@@ -18,6 +18,8 @@ function basicPlane(): Map<string, Buffer> {
   }
   // Four bytes: 0x81308130 to 0x8431a439 are the rest of the basic plane.
   for (let index = 0; index < 39_420; index += 1) take(fourBytes(index));
+  // The one character that a decoder also gives for an error, so that it is not taken above.
+  found.set('\ufffd', Buffer.from([0x84, 0x31, 0xa4, 0x37]));
   table = found;
   return found;
 }
@@ -32,7 +34,8 @@ function fourBytes(index: number): number[] {
 /**
  * Encodes a text in GB18030, which contains GBK; Node decodes it but does not encode it.
  *
- * @throws RangeError for half of a surrogate pair
+ * @throws RangeError for half of a surrogate pair, and for the few characters for private use
+ *   that no bytes decode to, since editions of GB18030 moved them (U+E5E5, U+E78D and others)
  */
 export function encodeGb18030(text: string): Buffer {
   const plane = basicPlane();
@@ -41,7 +44,7 @@ export function encodeGb18030(text: string): Buffer {
     // The other planes lie in one run from 0x90308130 on.
     if (code > 0xffff) return Buffer.from(fourBytes(code - 0x10000 + 189_000));
     const bytes = plane.get(character);
-    if (!bytes) throw new RangeError('the text holds half a surrogate pair');
+    if (!bytes) throw new RangeError(`GB18030 has no bytes for U+${code.toString(16)}`);
     return bytes;
   });
   return Buffer.concat(pieces);
