@@ -24,14 +24,14 @@ import { type Backend, backendOf } from './backend.ts';
 import { cancelOnAbort } from './cancellation.ts';
 import { type ClaimSignal, followClaim } from './claim-signal.ts';
 import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
-import { databaseError } from './database-error.ts';
+import { databaseError, isRefused } from './database-error.ts';
 import { type Duplicates, removeDuplicates } from './duplicates.ts';
 import { beginLocked, PREVIEW, type Purpose, RUN } from './feed-lock.ts';
 import { openRequests, readClaimedFeed } from './feeds.ts';
 import type { RunsInHand } from './heartbeat.ts';
 import { advanceByImport } from './imports.ts';
 import { classifyStaged, mergeStaged, type Outcome, planFor } from './load-window.ts';
-import { type Database, databaseOn, setPipeline } from './pool.ts';
+import { type Database, databaseOn, sendTogether, setPipeline } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
 import { advanceFeed, closeRun, settleFeed, startRun } from './runs.ts';
 import { prepareStaging, STAGING, type Staged, stageRows } from './staging.ts';
@@ -43,9 +43,6 @@ export interface ClaimSurroundings {
   /** Told of each run from its start to its end, so that a heartbeat can show life for it. */
   readonly running: RunsInHand;
 }
-
-/** SQLSTATE of a statement in a transaction in which an earlier one has failed. */
-const ABORTED = '25P02';
 
 /** What `take` has found out. */
 interface Held {
@@ -75,6 +72,8 @@ export class PostgresClaim implements FeedClaim {
   #runId: number | null = null;
   #staged: { readonly header: Header; readonly rows: Staged; readonly out: Duplicates } | null =
     null;
+  /** What is being staged; what follows it may have been refused for it. */
+  #arrival: Promise<unknown> = Promise.resolve();
   #open = true;
   #hasStaged = false;
 
@@ -139,6 +138,7 @@ export class PostgresClaim implements FeedClaim {
       const db = databaseOn(client);
       // Of a window of few rows it is the way to Postgres and back that takes the time.
       setPipeline(client, true);
+      sendTogether(client);
       const [{ held, now }, feed, requests] = await Promise.all([
         beginLocked(client, purpose, feedId),
         // Behind the lock, so that what they find is what its last holder left.
@@ -178,6 +178,7 @@ export class PostgresClaim implements FeedClaim {
     this.#hasStaged = true;
     this.#staged = await this.#guard(async () => {
       const rows = await stageRows(client, dataset, header, batches);
+      this.#arrival = rows.arrival;
       await planFor(client, dataset, rows.rows);
       return { header, rows, out: await removeDuplicates(client, dataset, header, rows.repeats) };
     });
@@ -199,7 +200,7 @@ export class PostgresClaim implements FeedClaim {
   }
 
   staged(keys: readonly string[]): Promise<ReadonlySet<string>> {
-    return this.#guard(() => stagedKeys(this.#client, this.#dataset, this.feed.orgCode, keys));
+    return this.#guard(() => stagedKeys(this.#client, this.feed.orgCode, keys));
   }
 
   markAbsent(asOf: number): Promise<number> {
@@ -233,12 +234,12 @@ export class PostgresClaim implements FeedClaim {
   async #commit(commit: RunCommit, advance: () => Promise<void>): Promise<void> {
     const header = this.#staged && keptHeader(this.#staged.header, this.#dataset);
     await this.#guard(async () => {
+      sendTogether(this.#client);
       // One behind the other, in this order; nothing of a run that turns out to be closed is committed.
       const steps = await Promise.allSettled([
         resolveRejects(this.#client, {
           feedId: this.feed.id,
           runId: this.#runId!,
-          dataset: this.#dataset,
           windowTo: commit.window.to,
         }),
         closeRun(this.#db, this.#runId!, this.feed.id, commit),
@@ -247,7 +248,7 @@ export class PostgresClaim implements FeedClaim {
       // Not before all have ended: what comes after a rollback would be outside of the transaction.
       const failed = steps.flatMap((step) => (step.status === 'rejected' ? [step.reason] : []));
       // What was sent behind the one that failed is refused for that alone.
-      if (failed.length > 0) throw failed.find(({ code }) => code !== ABORTED) ?? failed[0];
+      if (failed.length > 0) throw failed.find((error) => !isRefused(error)) ?? failed[0];
       const { rejects, seen } = commit;
       await storeRejects(this.#db, this.feed.id, this.#runId!, { rejects, seen, header });
       await this.#client.query('commit');
@@ -289,7 +290,10 @@ export class PostgresClaim implements FeedClaim {
     try {
       return await work();
     } catch (error) {
-      throw this.#signal.aborted ? new InterruptedError() : databaseError(error);
+      if (this.#signal.aborted) throw new InterruptedError();
+      let cause = error;
+      if (isRefused(error)) await this.#arrival.catch((first: unknown) => (cause = first));
+      throw databaseError(cause);
     }
   }
 }

@@ -4,7 +4,7 @@ import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.t
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
 import { clauses, isBack, MANY_ROWS, planFor } from './load-window.ts';
-import { STAGING, stagedKey } from './staging.ts';
+import { STAGING, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 // Set-based SQL over columns known only at run time, as in load-window.ts.
@@ -13,7 +13,7 @@ import { toTimestamp } from './time.ts';
 const absentFrom = (dataset: Dataset) =>
   `t.org_code = $2 and t.absent_since is null and t.synced_through <= $1
     and not exists (select from ${STAGING} s
-      where s.org_code = t.org_code and ${stagedKey(dataset, 's')} = t.${dataset.key})`;
+      where s.org_code = t.org_code and s.row_key = t.${dataset.key})`;
 
 interface DifferencesRow {
   readonly missing: number;
@@ -56,9 +56,9 @@ export async function compareStaged(
     `with compared as (
         select case when t.org_code is null then 'missing'
             when t.synced_through <= $1 or not (${differs}) then 'changed' else 'stale' end as kind,
-          ${stagedKey(dataset, 's')} as key,
+          s.${key} as key,
           case when t.org_code is not null then array_remove(array[${named.join(', ')}], null) end as columns
-        from ${STAGING} s left join ${target} t on ${match}
+        from ${stagedRows(dataset)} s left join ${target} t on ${match}
         where t.org_code is null or ${differs} or ${back}
         ${full ? extra : ''}
       )
@@ -88,13 +88,11 @@ export async function compareStaged(
 /** Which of these keys of an organisation are among the staged rows. */
 export async function stagedKeys(
   client: PoolClient,
-  dataset: Dataset,
   orgCode: string,
   keys: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const { key } = dataset;
   const { rows } = await client.query<{ key: string }>(
-    `select ${key} as key from ${STAGING} where org_code = $1 and ${key} = any ($2::text[])`,
+    `select row_key as key from ${STAGING} where org_code = $1 and row_key = any ($2::text[])`,
     [orgCode, keys],
   );
   return new Set(rows.map((row) => row.key));

@@ -36,6 +36,11 @@ export function isOverTime(error: unknown): boolean {
   return overTime.has(databaseError(error));
 }
 
+/** Whether a statement was refused for an earlier one of its transaction that had failed. */
+export function isRefused(error: unknown): boolean {
+  return (error as { readonly code?: string } | null)?.code === '25P02';
+}
+
 /** Which failure a SQLSTATE or system code stands for, the first that fits; all others are `DATABASE_BUSY`. */
 const CODES: readonly (readonly [RegExp, RetryableCode])[] = [
   // A constraint refused what we wrote. That is our fault, not the server's.

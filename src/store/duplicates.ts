@@ -3,13 +3,14 @@ import type { Dataset } from '../core/dataset.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Reject } from '../core/table/row.ts';
 import { hashLine } from '../core/table/table-reader.ts';
-import { STAGING, type Staged, stagedKey } from './staging.ts';
+import { STAGING, type Staged, stagedColumn } from './staging.ts';
 
 /** Superseded lines kept per run; all are counted. */
 const KEPT_SUPERSEDED = 1000;
 
 interface SupersededRow {
   readonly line_no: number;
+  readonly row_key: string;
   readonly extra: Readonly<Record<string, string>> | null;
   readonly [column: string]: unknown;
 }
@@ -36,8 +37,7 @@ export async function removeDuplicates(
   repeats: Staged['repeats'],
 ): Promise<Duplicates> {
   if (repeats.length === 0) return { duplicate: 0, flagged: 0, superseded: [] };
-  const key = dataset.key;
-  const content = [...dataset.columns.map(({ name }) => name), 'extra'];
+  const content = [...dataset.columns.map(({ name }) => stagedColumn(dataset, name)), 'extra'];
   const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
   const named = repeats === 'many' ? [] : [repeats];
   const { rows } = await client.query<{
@@ -46,12 +46,12 @@ export async function removeDuplicates(
     superseded: SupersededRow[] | null;
   }>(
     `with kept as (
-        select org_code, ${stagedKey(dataset, 's')} as key, max(line_no) as line_no from ${STAGING} s
-        ${named.map(() => `where ${key} = any ($1)`).join('')}
+        select org_code, row_key, max(line_no) as line_no from ${STAGING}
+        ${named.map(() => 'where row_key = any ($1)').join('')}
         group by 1, 2 having count(*) > 1
       ), gone as (
         delete from ${STAGING} a using kept k join ${STAGING} b using (line_no)
-        where a.org_code = k.org_code and ${stagedKey(dataset, 'a')} = k.key and a.line_no < k.line_no
+        where a.org_code = k.org_code and a.row_key = k.row_key and a.line_no < k.line_no
         returning a.*, ${row('a')} is distinct from ${row('b')} as differs
       )
       select count(*) as duplicate, count(*) filter (where flags is not null) as flagged,
@@ -71,14 +71,15 @@ export async function removeDuplicates(
 function asReject(staged: SupersededRow, dataset: Dataset, header: Header): Reject {
   const fields = Array.from({ length: header.width }, () => '');
   header.positions.forEach((position, index) => {
-    if (position >= 0) fields[position] = (staged[dataset.columns[index]!.name] as string) ?? '';
+    const column = stagedColumn(dataset, dataset.columns[index]!.name);
+    if (position >= 0) fields[position] = (staged[column] as string) ?? '';
   });
   for (const { position, name } of header.unknown) fields[position] = staged.extra?.[name] ?? '';
   const line = fields.join('|');
   return {
     lineNo: staged.line_no,
     reason: 'superseded',
-    rowKey: staged[dataset.key] as string,
+    rowKey: staged.row_key,
     hash: hashLine(line),
     line,
   };

@@ -4,14 +4,14 @@ import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { MergeOptions } from '../sync/ports.ts';
-import { FEW_ROWS, STAGING, stagedKey } from './staging.ts';
+import { FEW_ROWS, STAGING, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 /** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
 export const MANY_ROWS = 10_000;
 
 /** What one step of a large merge may use. */
-const WORK_MEMORY = '64MB';
+const WORK_MEMORY = '128MB';
 
 /** Tables smaller than this, in bytes, may be planned as if they were empty. */
 const SMALL_TABLE = 1024 * 1024;
@@ -25,7 +25,12 @@ export type Outcome = Omit<MergeCounts, 'duplicate'>;
 /** What the merge statements of one header have in common. */
 export interface Clauses {
   readonly target: string;
-  /** Joins staged rows `s` to stored rows `t`. */
+  readonly staged: string;
+  /**
+   * Joins staged rows `s` to stored rows `t`. The organisation is a filter behind the key: known to be
+   * unique, the table would be the one that is hashed, and large tables then written all over. Read in
+   * its own order, each of its pages is written once.
+   */
   readonly match: string;
   /** Whether stored and delivered content differ; columns that the header lacks do not count. */
   readonly differs: string;
@@ -45,7 +50,8 @@ export function clauses(dataset: Dataset, header: Header): Clauses {
   const row = (alias: string) => `(${contentColumns.map((name) => `${alias}.${name}`).join(', ')})`;
   return {
     target: `vcc.${dataset.table}`,
-    match: `t.org_code = s.org_code and t.${dataset.key} = ${stagedKey(dataset, 's')}`,
+    staged: stagedRows(dataset),
+    match: `t.${dataset.key} = s.${dataset.key} and t.org_code is not distinct from s.org_code`,
     differs: `${row('t')} is distinct from ${row('s')}`,
     columns,
     contentColumns,
@@ -60,19 +66,19 @@ export const PLAN_FOR_FEW = `set local enable_seqscan = off; set local enable_ha
   set local enable_mergejoin = off; set local random_page_cost = 1.1`;
 
 /**
- * Leaves more than a few rows to the planner. Many get memory to be joined in, and no nested loop over a
- * table that is all but empty when it is planned, and grows while it is filled.
+ * Leaves more than a few rows to the planner. Many get memory to be joined in, and statistics of their
+ * keys; over a table that is all but empty when it is planned, and grows while it is filled, no nested loop.
  */
 export async function planFor(client: PoolClient, dataset: Dataset, rows: number): Promise<void> {
   if (rows <= FEW_ROWS) return;
   await client.query(`set local enable_seqscan to default; set local enable_hashjoin to default;
     set local enable_mergejoin to default`);
   if (rows < MANY_ROWS) return;
-  await client.query(
-    `select set_config('work_mem', $1, true),
-      case when pg_relation_size($2) < $3 then set_config('enable_nestloop', 'off', true) end`,
+  const { rows: found } = await client.query<{ isSmall: boolean }>(
+    `select set_config('work_mem', $1, true), pg_relation_size($2) < $3 as "isSmall"`,
     [WORK_MEMORY, `vcc.${dataset.table}`, SMALL_TABLE],
   );
+  await client.query(found[0]!.isSmall ? 'set local enable_nestloop = off' : `analyze ${STAGING}`);
 }
 
 /**
@@ -85,7 +91,7 @@ export async function classifyStaged(
   header: Header,
   options: MergeOptions,
 ): Promise<Outcome> {
-  const { target, match, differs } = clauses(dataset, header);
+  const { target, staged, match, differs } = clauses(dataset, header);
   const { rows } = await client.query<Outcome>(
     `select
         count(*) filter (where not known) as inserted,
@@ -94,7 +100,7 @@ export async function classifyStaged(
         count(*) filter (where known and differs and not may) as stale
       from (
         select t.org_code is not null as known, ${differs} as differs, t.synced_through <= $1 or $2 as may
-        from ${STAGING} s left join ${target} t on ${match}
+        from ${staged} s left join ${target} t on ${match}
       ) as staged`,
     [toTimestamp(options.syncedThrough), options.force],
   );
@@ -139,7 +145,7 @@ export async function mergeStaged(
   const absent = extractAt !== null && extractAt > syncedThrough && !force;
   const toInsert = [...values.slice(0, 2), orgCode, absent ? toTimestamp(extractAt) : null];
   // The index of the keys is filled page by page then, and not all over.
-  const order = rows < MANY_ROWS || ascending ? '' : `order by ${stagedKey(dataset, 's')}`;
+  const order = rows < MANY_ROWS || ascending ? '' : `order by s.${dataset.key}`;
   const insert = () => insertNew(client, parts, toInsert, { ...prepared('insert'), order });
   // Few rows are asked about in one go; for many it is worth knowing first whether any is left.
   const [{ updated, advanced }, few] = await Promise.all([
@@ -159,44 +165,28 @@ type Prepared = { readonly name?: string };
 /** Writes what is known already and may be written. */
 async function writeKnown(
   client: PoolClient,
-  { target, match, differs, contentColumns }: Clauses,
+  { target, staged, match, differs, contentColumns }: Clauses,
   values: readonly unknown[],
   prepared: Prepared,
 ): Promise<{ updated: number; advanced: number }> {
+  // What does not differ is written over with the same: to tell would cost more.
   const text = `with written as (
         update ${target} t set
-          ${contentColumns.map((name) => `${name} = case when s.differs then s.${name} else t.${name} end`).join(', ')},
-          changed_at = case when s.differs then statement_timestamp() else t.changed_at end,
-          run_id = case when s.differs then $2 else t.run_id end,
+          ${contentColumns.map((name) => `${name} = s.${name}`).join(', ')},
+          changed_at = case when ${differs} then statement_timestamp() else t.changed_at end,
+          run_id = case when ${differs} then $2 else t.run_id end,
           flags = s.flags, synced_through = greatest(t.synced_through, $1),
-          absent_since = case when ${isBack('$4', '$1')} or $3 then null else t.absent_since end
-        from (
-          -- Without the content of what only advances: it would be sorted for nothing.
-          select place, differs, flags,
-            ${contentColumns.map((name) => `case when differs then ${name} end as ${name}`).join(', ')}
-          from (
-            select t.ctid as place, ${differs} as differs, ${BEFORE}, s.flags,
-              ${contentColumns.map((name) => `s.${name}`).join(', ')}
-            from ${STAGING} s join ${target} t on ${match}
-            -- Else the comparison would be made again wherever its outcome is asked for.
-            offset 0
-          ) as known
-          where ${toWrite('$4', '$1', '$3')}
-          -- In the order of the table, whatever that of the file is: each page is written once.
-          order by place
-        ) as s
-        where t.ctid = s.place
-        returning s.differs
+          absent_since = case when ${isBack('$4', '$1', differs)} or $3 then null else t.absent_since end
+        from ${staged} s
+        where ${match} and ${toWrite(differs, '$4', '$1', '$3')}
+        returning t.run_id = $2 as differed
       )
-      select count(*) filter (where differs) as updated, count(*) filter (where not differs) as advanced
+      select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced
       from written`;
   type Written = { updated: number; advanced: number };
   const { rows } = await client.query<Written>({ ...prepared, text, values: [...values] });
   return rows[0]!;
 }
-
-/** What `toWrite` asks of the stored row, besides whether it differs. */
-const BEFORE = 't.synced_through, t.absent_since, t.flags is distinct from s.flags as reflagged';
 
 /**
  * Whether a delivered row is there again that a full extract had lacked.
@@ -205,21 +195,21 @@ const BEFORE = 't.synced_through, t.absent_since, t.flags is distinct from s.fla
  * as long as that was not known, because the content is another or the window began after the row's last
  * delivery, the row counts as there, since none that is may be hidden; what was known proves nothing.
  */
-export const isBack = (from: string, through: string, differs = 'differs', row = 't.') =>
-  `(${row}absent_since <= ${through} and (${differs} or least(${row}absent_since, ${row}synced_through) <= ${from}))`;
+export const isBack = (from: string, through: string, differs: string) =>
+  `(t.absent_since <= ${through} and (${differs} or least(t.absent_since, t.synced_through) <= ${from}))`;
 
 /**
  * Rows that a merge writes: other content that may replace what is stored, or the same from a newer window,
  * or if the row was absent and is there again, or by force.
  */
-const toWrite = (from: string, through: string, force: string) =>
-  `case when differs then synced_through <= ${through} or ${force}
-    else synced_through < ${through} or (synced_through = ${through} and reflagged)
-      or ${isBack(from, through, 'false', '')} or (${force} and absent_since is not null) end`;
+const toWrite = (differs: string, from: string, through: string, force: string) =>
+  `case when ${differs} then t.synced_through <= ${through} or ${force}
+    else t.synced_through < ${through} or (t.synced_through = ${through} and t.flags is distinct from s.flags)
+      or ${isBack(from, through, 'false')} or (${force} and t.absent_since is not null) end`;
 
 async function insertNew(
   client: PoolClient,
-  { target, match, columns }: Clauses,
+  { target, staged, match, columns }: Clauses,
   values: readonly unknown[],
   { order, ...prepared }: Prepared & { readonly order: string },
 ): Promise<number> {
@@ -227,7 +217,7 @@ async function insertNew(
   const text = `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id, absent_since)
       select ${names}, statement_timestamp(), statement_timestamp(), $1, $2,
         case when s.org_code = $3 then $4::timestamptz end
-      from ${STAGING} s
+      from ${staged} s
       where not exists (select from ${target} t where ${match})
       ${order}`;
   const { rowCount } = await client.query({ ...prepared, text, values: [...values] });
@@ -237,17 +227,14 @@ async function insertNew(
 /** Counts the stale among the rows that were not written, and makes sure that all are accounted for. */
 async function countStale(
   client: PoolClient,
-  { target, match, differs }: Clauses,
+  { target, staged, match, differs }: Clauses,
   { from, syncedThrough, force }: MergeOptions,
   left: number,
 ): Promise<number> {
   const { rows } = await client.query<{ stale: number; missed: number }>(
-    `select count(*) filter (where differs) as stale,
-        count(*) filter (where not known or ${toWrite('$3', '$1', '$2')}) as missed
-      from (
-        select t.org_code is not null as known, ${differs} as differs, ${BEFORE}
-        from ${STAGING} s left join ${target} t on ${match}
-      ) as staged`,
+    `select count(*) filter (where ${differs}) as stale,
+        count(*) filter (where t.org_code is null or ${toWrite(differs, '$3', '$1', '$2')}) as missed
+      from ${staged} s left join ${target} t on ${match}`,
     [toTimestamp(syncedThrough), force, toTimestamp(from)],
   );
   const { stale, missed } = rows[0]!;

@@ -1,10 +1,9 @@
 import { sql } from 'kysely';
 import type { PoolClient } from 'pg';
-import type { Dataset } from '../core/dataset.ts';
 import { keepKey } from '../core/line-mask.ts';
 import type { Reject, SeenReject } from '../core/table/row.ts';
 import type { Database } from './pool.ts';
-import { STAGING, stagedKey } from './staging.ts';
+import { STAGING } from './staging.ts';
 import { NOW, toTimestamp } from './time.ts';
 
 // biome-ignore format: in the order of the statement below
@@ -101,7 +100,6 @@ export async function knownRejects(
 export interface Resolution {
   readonly feedId: number;
   readonly runId: number;
-  readonly dataset: Dataset;
   /** Milliseconds. */
   readonly windowTo: number;
 }
@@ -113,7 +111,7 @@ export interface Resolution {
  */
 export async function resolveRejects(
   client: PoolClient,
-  { feedId, runId, dataset, windowTo }: Resolution,
+  { feedId, runId, windowTo }: Resolution,
 ): Promise<void> {
   const { rows } = await client.query({
     name: 'has open rejects',
@@ -127,7 +125,7 @@ export async function resolveRejects(
     `update vcc.reject j set resolved_at = now(), resolved_by_run = $2
       where j.feed_id = $1 and j.resolved_at is null and j.row_key is not null
         and j.reason <> 'other_org' and j.window_to <= $3
-        and exists (select from ${STAGING} s where ${stagedKey(dataset, 's')} = j.row_key)`,
+        and exists (select from ${STAGING} s where s.row_key = j.row_key)`,
     [feedId, runId, toTimestamp(windowTo)],
   );
 }

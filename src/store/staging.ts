@@ -6,7 +6,7 @@ import { watchRepeats } from '../core/table/duplicate-keys.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Row } from '../core/table/row.ts';
 import { DATASETS } from '../datasets/catalogue.ts';
-import { setPipeline } from './pool.ts';
+import { sendTogether, setPipeline } from './pool.ts';
 
 // COPY and temporary tables whose columns come from the catalogue: nothing that table types could check.
 
@@ -19,14 +19,27 @@ export const FEW_ROWS = 500;
  */
 export const STAGING = 'pg_temp.stage';
 
-/**
- * The dataset's key among the staged columns, compared by bytes as in the tables. The table does not do
- * that by itself, since what is one dataset's key is another's plain column.
- *
- * @param alias of the staging table
- */
-export function stagedKey({ key }: Pick<Dataset, 'key'>, alias: string): string {
-  return `${alias}.${key} collate "C"`;
+const contentColumns = ({ columns, key }: Dataset): readonly string[] =>
+  columns.map(({ name }) => name).filter((name) => name !== key && name !== 'org_code');
+
+/** No wider than the widest dataset: each column more is paid for by every row, though it be empty. */
+const CONTENT = Array.from(
+  { length: Math.max(...DATASETS.map((dataset) => contentColumns(dataset).length)) },
+  (_, index) => `content_${index + 1}`,
+);
+
+/** The column of the staging table that holds a dataset's column, or another by its own name. */
+export function stagedColumn(dataset: Dataset, name: string): string {
+  if (name === dataset.key) return 'row_key';
+  return CONTENT[contentColumns(dataset).indexOf(name)] ?? name;
+}
+
+/** The staged rows with their columns named as in the dataset's table, to select from; costs nothing. */
+export function stagedRows(dataset: Dataset): string {
+  const named = [dataset.key, ...contentColumns(dataset)].map(
+    (name) => `${stagedColumn(dataset, name)} as ${name}`,
+  );
+  return `(select line_no, org_code, flags, extra, ${named.join(', ')} from ${STAGING})`;
 }
 
 const prepared = new WeakSet<PoolClient>();
@@ -38,12 +51,10 @@ const prepared = new WeakSet<PoolClient>();
  */
 export async function prepareStaging(client: PoolClient): Promise<void> {
   if (prepared.has(client)) return;
-  const names = new Set(DATASETS.flatMap(({ columns }) => columns.map(({ name }) => name)));
-  names.delete('org_code');
   await client.query(
     `create temp table if not exists stage (
-      line_no bigint, org_code text collate "C", flags text[], extra jsonb,
-      ${[...names].map((name) => `${name} text`).join(', ')}
+      line_no bigint, org_code text collate "C", row_key text collate "C", flags text[], extra jsonb,
+      ${CONTENT.map((name) => `${name} text`).join(', ')}
     ) on commit delete rows`,
   );
   prepared.add(client);
@@ -58,6 +69,8 @@ export interface Staged {
   readonly repeats: readonly string[] | 'many';
   /** Whether the rows came in the order of their keys. */
   readonly ascending: boolean;
+  /** Ends when they are there: few are only on their way, and what follows on the connection need not wait. */
+  readonly arrival: Promise<unknown>;
 }
 
 /**
@@ -72,28 +85,33 @@ export async function stageRows(
   batches: AsyncIterable<readonly Row[]>,
 ): Promise<Staged> {
   const layout = layoutOf(dataset, header);
-  const keyIndex = dataset.columns.findIndex(({ name }) => name === dataset.key);
   const watch = watchRepeats();
   let flagged = 0;
-  let ascending = true;
-  let last = '';
   const look = (rows: readonly Row[]) => {
     for (const row of rows) {
-      const key = row.values[keyIndex]!;
-      watch.see(key);
-      if (key < last) ascending = false;
-      last = key;
+      watch.see(row.key);
       if (row.flags !== null) flagged += 1;
     }
   };
+  const seen = (rows: number, arrival: Promise<unknown> = Promise.resolve()): Staged => ({
+    rows,
+    flagged,
+    repeats: watch.repeats(),
+    ascending: watch.ascending(),
+    arrival,
+  });
   const iterator = batches[Symbol.asyncIterator]();
   const head: Row[] = [];
   while (head.length <= FEW_ROWS) {
     const next = await iterator.next();
     if (next.done) {
       look(head);
-      await insertFew(client, dataset, layout, head);
-      return { rows: head.length, flagged, repeats: watch.repeats(), ascending };
+      // With the merge, which follows unless something is wrong with the rows.
+      sendTogether(client);
+      const arrival = insertFew(client, dataset, layout, head);
+      // Whoever waits for it is told of its failure, as is what follows it.
+      arrival.catch(() => {});
+      return seen(head.length, arrival);
     }
     for (const row of next.value) head.push(row);
   }
@@ -110,8 +128,7 @@ export async function stageRows(
       await iterator.return?.();
     }
   }
-  const rows = await copyMany(client, layout, lines());
-  return { rows, flagged, repeats: watch.repeats(), ascending };
+  return seen(await copyMany(client, layout, lines()));
 }
 
 /** In which order a header's columns are staged: its own, so that its lines need not be taken apart. */
@@ -126,13 +143,18 @@ interface Layout {
   readonly complete: boolean;
 }
 
-function layoutOf({ columns }: Dataset, { positions, unknown, absent }: Header): Layout {
+function layoutOf(dataset: Dataset, { positions, unknown, absent }: Header): Layout {
   const order = positions
     .flatMap((position, index) => (position === -1 ? [] : [{ position, index }]))
     .sort((a, b) => a.position - b.position)
     .map(({ index }) => index);
   return {
-    names: ['line_no', ...order.map((index) => columns[index]!.name), 'flags', 'extra'],
+    names: [
+      'line_no',
+      ...order.map((index) => stagedColumn(dataset, dataset.columns[index]!.name)),
+      'flags',
+      'extra',
+    ],
     order,
     whole: unknown.length === 0,
     complete: absent.length === 0,
@@ -150,6 +172,7 @@ async function insertFew(
   rows: readonly Row[],
 ): Promise<void> {
   if (rows.length === 0) return;
+  const values = rows.map((row) => row.values);
   const types = names.map((name) => (name === 'line_no' ? 'bigint' : 'text'));
   const casts = names.map((name) =>
     name === 'flags' ? 'flags::text[]' : name === 'extra' ? 'extra::jsonb' : name,
@@ -162,7 +185,7 @@ async function insertFew(
         as few (${names.join(', ')})`,
     values: [
       rows.map(({ lineNo }) => lineNo),
-      ...order.map((index) => rows.map(({ values }) => values[index])),
+      ...order.map((index) => values.map((row) => row[index])),
       rows.map(flagsAsText),
       rows.map(extraAsText),
     ],
@@ -199,14 +222,16 @@ function copyLines(rows: readonly Row[], { order, whole }: Layout): string {
   let text = '';
   for (const row of rows) {
     const line =
-      whole && row.text && !SPECIAL.test(row.text)
-        ? row.text
-        : order.map((index) => escapeCopy(row.values[index] ?? '')).join('|');
+      whole && row.text && !SPECIAL.test(row.text) ? row.text : fieldsForCopy(row.values, order);
     const flags = flagsAsText(row) ?? '';
     const extra = row.extra === null ? '' : escapeCopy(JSON.stringify(row.extra));
     text += `${row.lineNo}|${line}|${flags}|${extra}\n`;
   }
   return text;
+}
+
+function fieldsForCopy(values: Row['values'], order: Layout['order']): string {
+  return order.map((index) => escapeCopy(values[index] ?? '')).join('|');
 }
 
 /** What COPY's text format treats as special within a line, `|` apart. */

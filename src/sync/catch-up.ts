@@ -140,12 +140,15 @@ async function takeTurn(
   options: TurnOptions,
   signal: AbortSignal,
 ): Promise<CatchUpOutcome | 'loaded'> {
+  // Asked for at the same time, to wait once; anew behind a wait for the feed, which may be long.
+  const skewed = options.wait ? null : world.platformState.clockSkew();
+  skewed?.catch(() => {});
   const claim = await claimFeed(world, id, options, signal);
   if (!claim) return 'busy';
   try {
     const { feed } = claim;
     if (!options.regardless && !(feed.active && feed.nextDueAt <= world.clock())) return 'not-due';
-    const skew = await world.platformState.clockSkew();
+    const skew = await (skewed ?? world.platformState.clockSkew());
     const now = world.clock() + skew;
     const work = nextWork(workState(claim, world.settings), world.settings, now);
     if (!work) {

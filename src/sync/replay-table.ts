@@ -88,7 +88,10 @@ export class LineTable {
       if (!(error instanceof SyncError && error.code === 'MALFORMED_TABLE')) throw error;
     }
     const [only] = found;
-    if (only && found.length === 1) return { ...only, lineNo };
+    if (only && found.length === 1) {
+      // A row's values need not be its own property.
+      return 'values' in only ? { ...only, values: only.values, lineNo } : { ...only, lineNo };
+    }
     const hash = hashLine(line);
     return { lineNo, reason: 'field_count', rowKey: null, hash, line: legible(line) };
   }

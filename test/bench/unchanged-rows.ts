@@ -53,6 +53,7 @@ function meter(number: number): Row {
   };
   return {
     lineNo: number + 2,
+    key: code,
     values: dataset.columns.map(({ name }) => values[name]!),
     flags: null,
     extra: null,

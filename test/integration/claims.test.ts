@@ -359,6 +359,7 @@ describe('a run without a sign of life', () => {
       { length: 3000 },
       (_, index): Row => ({
         lineNo: index + 2,
+        key: `M${index}`,
         values: values.with(0, `M${index}`),
         flags: null,
         extra: null,

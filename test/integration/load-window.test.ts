@@ -8,7 +8,7 @@ import { balances, type Receipt } from '../../src/core/receipt.ts';
 import { type Header, readHeader } from '../../src/core/table/header.ts';
 import type { Reject, Row } from '../../src/core/table/row.ts';
 import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
-import { stageRows } from '../../src/store/staging.ts';
+import { prepareStaging, stageRows } from '../../src/store/staging.ts';
 import { Store } from '../../src/store/store.ts';
 import type { FeedClaim, Merged } from '../../src/sync/ports.ts';
 import { useDatabase } from '../support/database.ts';
@@ -60,7 +60,8 @@ function lines(dataset: Dataset, rows: readonly Values[], from = 2): Row[] {
       name === 'org_code' ? (row.org_code ?? ORG) : (row[name] ?? null),
     );
     const text = values.some((value) => /[|\n]/.test(value ?? '')) ? null : values.join('|');
-    return { lineNo: from + index, values, flags: null, extra: null, text };
+    const key = row[dataset.key] ?? '';
+    return { lineNo: from + index, key, values, flags: null, extra: null, text };
   });
 }
 
@@ -564,7 +565,7 @@ describe('a COPY that fails half way', () => {
     }
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    await client.query('create temp table stage (line_no bigint, like vcc.meter)');
+    await prepareStaging(client as unknown as pg.PoolClient);
     await client.query('begin');
     await expect(
       stageRows(client as unknown as pg.PoolClient, meters, headerOf(meters), cut()),

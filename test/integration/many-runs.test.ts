@@ -186,7 +186,7 @@ describe('statements that a connection keeps prepared', () => {
           dataset,
         );
         const values = dataset.columns.map(({ name }) => name);
-        const rows = [{ lineNo: 2, values, flags: null, extra: null }];
+        const rows = [{ lineNo: 2, key: dataset.key, values, flags: null, extra: null }];
         async function* batches() {
           yield rows;
         }

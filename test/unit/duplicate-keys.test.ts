@@ -14,6 +14,10 @@ function* numbered(count: number, from = 0): Generator<string> {
   for (let number = from; number < from + count; number++) yield `WJ${number}`;
 }
 
+function* backwards(count: number): Generator<string> {
+  for (let number = count; number > 0; number--) yield `WJ${320_500_000_000 + number}`;
+}
+
 function heapAfterCollection(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
@@ -36,20 +40,53 @@ describe('a watch for repeated keys', () => {
     fc.assert(
       fc.property(which, (which) => {
         const again = which.map((number) => `WJ${number}`);
-        expect(repeatsAmong([...numbered(50_000), ...again])).toEqual(
-          expect.arrayContaining(again),
-        );
+        const named = repeatsAmong(['Z', ...numbered(50_000), ...again]);
+        expect(named).toEqual(expect.arrayContaining(again));
       }),
       { numRuns: 20 },
     );
   });
 
+  it('misses none that comes after many in order, and tells those after the order from new ones', () => {
+    const sorted = [...numbered(60_000, 100_000)];
+    const which = fc.uniqueArray(fc.integer({ min: 0, max: 59_999 }), { maxLength: 50 });
+    fc.assert(
+      fc.property(which, (which) => {
+        const again = which.map((number) => sorted[number]!);
+        // Out of order, and seen twice themselves.
+        const fresh = again.map((key) => `X${key}`).toReversed();
+        const named = repeatsAmong([...sorted, ...again, ...fresh, ...fresh]);
+        expect(new Set(named)).toEqual(new Set([...again, ...fresh]));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('says many where more come after many in order than could be named', () => {
+    const keys = [...numbered(60_000, 100_000)];
+    expect(repeatsAmong([...keys, ...keys.slice(30_000, 32_000)])).toBe('many');
+  });
+
+  it('tells whether all came in order', () => {
+    const watch = watchRepeats();
+    for (const key of ['a', 'b', 'c']) watch.see(key);
+    expect(watch.ascending()).toBe(true);
+    watch.see('c');
+    expect(watch.ascending()).toBe(false);
+    watch.see('d');
+    expect(watch.ascending()).toBe(false);
+  });
+
+  it('names none of those that all come in order, however many they are', () => {
+    expect(repeatsAmong(numbered(3_000_000, 320_500_000_000))).toEqual([]);
+  });
+
   it('can still tell three millions that do not repeat', () => {
-    expect(repeatsAmong(numbered(3_000_000, 320_500_000_000))).not.toBe('many');
+    expect(repeatsAmong(backwards(3_000_000))).not.toBe('many');
   });
 
   it('names hardly any of a million that do not repeat', () => {
-    const named = repeatsAmong(numbered(1_000_000, 320_500_000_000));
+    const named = repeatsAmong(backwards(1_000_000));
     expect(named).not.toBe('many');
     expect(named.length).toBeLessThan(10);
   });

@@ -1,3 +1,5 @@
+import { TextDecoder } from 'node:util';
+
 /** The charsets that a table may come in; GB18030 contains GBK and GB2312 (P6). */
 export type Charset = 'utf-8' | 'gb18030';
 
@@ -21,6 +23,12 @@ const NAMES: Readonly<Record<string, Charset>> = {
 };
 
 const BOM = [0xef, 0xbb, 0xbf];
+
+/** Made once: to make one costs more than to decode a header. */
+const DECODERS: Readonly<Record<Charset, TextDecoder>> = {
+  'utf-8': new TextDecoder('utf-8'),
+  gb18030: new TextDecoder('gb18030'),
+};
 
 /**
  * Chooses a table's charset by its first line: as forced, else as declared, else whichever turns
@@ -49,7 +57,7 @@ export function chooseCharset(firstLine: Uint8Array, options: CharsetOptions): C
  */
 export function decodeHeader(firstLine: Uint8Array, charset: Charset): string {
   const bytes = BOM.every((byte, i) => firstLine[i] === byte) ? firstLine.subarray(3) : firstLine;
-  const text = new TextDecoder(charset).decode(bytes).replace(/^\ufeff/, '');
+  const text = DECODERS[charset].decode(bytes).replace(/^\ufeff/, '');
   let end = text.length;
   // An expression for this takes the square of the time that a header of nothing but CR deserves.
   while (end > 0 && (text[end - 1] === '\r' || text[end - 1] === '\n')) end -= 1;

@@ -17,11 +17,14 @@ export interface RepeatWatch {
   see(key: string): void;
   /** The keys that may have been seen twice, all that were among them; `many` is too many to tell. */
   repeats(): readonly string[] | 'many';
+  /** Whether every key so far was greater than the one before it. */
+  ascending(): boolean;
 }
 
 /**
  * Watches for keys that repeat, in a fixed amount of memory: a few are remembered, of many only bits
- * in a Bloom filter of blocks.
+ * in a Bloom filter of blocks. As long as keys ascend, nothing but the last need be remembered of those
+ * that are no longer few; where that ends, all up to the last may be among them.
  *
  * No repeat goes unseen. Of a million keys that do not repeat hardly ever one is named all the same, of
  * three millions some hundred; from some four and a half millions on the answer is `many`.
@@ -30,23 +33,42 @@ export function watchRepeats(): RepeatWatch {
   const few = new Set<string>();
   const named = new Set<string>();
   let filter: Uint32Array | null = null;
+  let ascending = true;
+  let last: string | null = null;
+  /** Keys after this one, up to `last`, came in order and were not remembered; null if all were. */
+  let forgottenAfter: string | null = null;
+  const remember = (key: string): boolean => {
+    if (few.size === FEW_KEYS) return false;
+    few.add(key);
+    return true;
+  };
   const name = (key: string) => {
     if (named.size <= MOST_NAMED) named.add(ownText(key));
   };
+  const wasForgotten = (key: string) =>
+    forgottenAfter !== null && key > forgottenAfter && key <= last!;
   return {
     see(key) {
+      if (ascending && (last === null || key > last)) {
+        if (!remember(key)) forgottenAfter ??= last;
+        last = key;
+        return;
+      }
+      ascending = false;
       if (filter === null) {
-        if (few.has(key)) name(key);
-        else few.add(key);
-        if (few.size < FEW_KEYS) return;
+        if (few.has(key)) {
+          name(key);
+          return;
+        }
+        if (forgottenAfter === null && remember(key)) return;
         filter = new Uint32Array(WORDS);
         for (const known of few) mark(filter, known);
         few.clear();
-        return;
       }
-      if (mark(filter, key)) name(key);
+      if (wasForgotten(key) || mark(filter, key)) name(key);
     },
     repeats: () => (named.size > MOST_NAMED ? 'many' : [...named]),
+    ascending: () => ascending,
   };
 }
 

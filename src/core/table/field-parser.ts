@@ -46,14 +46,14 @@ export function openSplitter(quotes: Quotes): Splitter {
 
 /**
  * Splits lines of the document's own dialect, where `|` and line ends mean themselves everywhere:
- * just what csv-parse gives without quotes (a test holds the two equal), in a fifth of its time.
+ * just what csv-parse gives without quotes (a test holds the two equal), in a small part of its time.
  */
 export function plainSplitter(): Splitter {
   let rest = '';
   let count = 0;
   const record = (text: string): TextRecord => {
     count += 1;
-    return { fields: fieldsOf(text), line: count, text, plain: true };
+    return new PlainRecord(text, count);
   };
   return {
     push(text) {
@@ -70,16 +70,20 @@ export function plainSplitter(): Splitter {
   };
 }
 
-/** What `line.split('|')` gives, in two thirds of its time. */
-function fieldsOf(line: string): string[] {
-  const fields: string[] = [];
-  let start = 0;
-  for (let end = line.indexOf('|'); end >= 0; end = line.indexOf('|', start)) {
-    fields.push(line.slice(start, end));
-    start = end + 1;
+/** A line that is taken apart when it is asked for its fields: for most, nobody asks. */
+class PlainRecord implements TextRecord {
+  readonly plain = true;
+  readonly text: string;
+  readonly line: number;
+
+  constructor(text: string, line: number) {
+    this.text = text;
+    this.line = line;
   }
-  fields.push(line.slice(start));
-  return fields;
+
+  get fields(): readonly string[] {
+    return this.text.split('|');
+  }
 }
 
 /**

@@ -45,7 +45,8 @@ export type SeenReject = Pick<Reject, 'hash' | 'lineNo' | 'reason'>;
 /** A line that can be stored. */
 export interface Row {
   readonly lineNo: number;
-  /** Values in the order of the dataset's columns; an empty field is null. */
+  readonly key: string;
+  /** Values in the order of the dataset's columns; an empty field is null. It may be found anew each time. */
   readonly values: readonly (string | null)[];
   /** Values that the document does not allow, as `column:what`; null if none. */
   readonly flags: readonly string[] | null;
@@ -71,16 +72,13 @@ export interface Refusal {
   readonly rowKey: string | null;
 }
 
-/**
- * Checks the records of one table; make one for each header.
- *
- * @param text the record's line, if it is nothing but the fields joined by `|`
- */
-export type RowCheck = (
-  fields: readonly string[],
-  lineNo: number,
-  text?: string | null,
-) => Row | Refusal;
+/** Checks the records of one table; make one for each header. */
+export interface RowCheck {
+  /** Checks a record by its fields. */
+  fields(fields: readonly string[], lineNo: number): Row | Refusal;
+  /** Checks a line that is nothing but its fields joined by `|`: the same, without taking it apart if it is good. */
+  line(text: string, lineNo: number): Row | Refusal;
+}
 
 /** Whether a check refused the record. */
 export function isRefusal(result: Row | Refusal): result is Refusal {
@@ -100,35 +98,99 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
   const orgIndex = columns.findIndex((column) => column.name === 'org_code');
   const absent = header.absent.map((name) => `${name}:absent`);
   const faults = columns.map(faultFinder);
+  const last = columns.length - 1;
+  /** Whether the columns stand in their own order, and no others. */
+  const isOwn =
+    width === columns.length && positions.every((position, index) => position === index);
 
-  return (fields, lineNo, text = null) => {
+  const fields: RowCheck['fields'] = (fields, lineNo) => {
     if (fields.length !== width) return { reason: 'field_count', rowKey: null };
     const values = positions.map((position) => fields[position] || null);
-    const rowKey = values[keyIndex] ?? null;
-    if (rowKey === null) return { reason: 'no_key', rowKey };
+    const key = values[keyIndex] ?? null;
+    if (key === null) return { reason: 'no_key', rowKey: key };
     const org = values[orgIndex] ?? null;
-    if (org === null) return { reason: 'no_org', rowKey };
-    if (org !== orgCode && !acceptOrg(org)) return { reason: 'other_org', rowKey };
+    if (org === null) return { reason: 'no_org', rowKey: key };
+    if (org !== orgCode && !acceptOrg(org)) return { reason: 'other_org', rowKey: key };
     let flags: string[] | null = absent.length > 0 ? [...absent] : null;
     for (let index = 0; index < faults.length; index++) {
-      const fault = faults[index]!(values[index]!);
-      if (fault === null) continue;
-      flags ??= [];
-      flags.push(`${columns[index]!.name}:${fault}`);
+      const fault = faults[index]!.find(values[index]!);
+      if (fault !== null) flags = [...(flags ?? []), `${columns[index]!.name}:${fault}`];
     }
     const extra = unknown.length === 0 ? null : extraOf(unknown, fields);
-    return { lineNo, values, flags, extra, text };
+    return { lineNo, key, values, flags, extra };
   };
+
+  const byFields = (text: string, lineNo: number): Row | Refusal => {
+    const result = fields(text.split('|'), lineNo);
+    return isRefusal(result) ? result : { ...result, text };
+  };
+
+  const line: RowCheck['line'] = (text, lineNo) => {
+    if (!isOwn) return byFields(text, lineNo);
+    let key = '';
+    let flags: string[] | null = null;
+    let start = 0;
+    for (let index = 0; index <= last; index++) {
+      const bar = text.indexOf('|', start);
+      // Whatever is wrong with the line: its fields tell.
+      if (bar < 0 !== (index === last)) return byFields(text, lineNo);
+      const end = index === last ? text.length : bar;
+      if (index === keyIndex) {
+        if (end === start) return byFields(text, lineNo);
+        key = text.slice(start, end);
+      } else if (index === orgIndex) {
+        if (text.slice(start, end) !== orgCode) return byFields(text, lineNo);
+      }
+      const finder = faults[index]!;
+      if (finder.mayFind(end - start)) {
+        const fault = finder.find(text.slice(start, end) || null);
+        if (fault !== null) flags = [...(flags ?? []), `${columns[index]!.name}:${fault}`];
+      }
+      start = end + 1;
+    }
+    return new LineRow(lineNo, key, flags, text);
+  };
+
+  return { fields, line };
 }
 
-/** Makes the check of one column's values: what of a value the document does not allow. */
-function faultFinder({ required, maxLength, codes }: Column) {
+/** A row that was not taken out of its line: of a million of them hardly any value is asked for. */
+class LineRow implements Row {
+  readonly extra = null;
+  readonly lineNo: number;
+  readonly key: string;
+  readonly flags: readonly string[] | null;
+  readonly text: string;
+
+  constructor(lineNo: number, key: string, flags: readonly string[] | null, text: string) {
+    this.lineNo = lineNo;
+    this.key = key;
+    this.flags = flags;
+    this.text = text;
+  }
+
+  get values(): readonly (string | null)[] {
+    return this.text.split('|').map((field) => field || null);
+  }
+}
+
+/** Finds what of a column's value the document does not allow. */
+interface FaultFinder {
+  find(value: string | null): string | null;
+  /** Whether a value of that length, in code units, needs a look at all. */
+  mayFind(length: number): boolean;
+}
+
+function faultFinder({ required, maxLength, codes }: Column): FaultFinder {
   const known = codes ? new Set(Object.keys(codes)) : null;
-  return (value: string | null): string | null => {
-    if (value === null) return required ? 'missing' : null;
-    // Code units are never fewer than characters: only a value that looks too long is counted.
-    if (value.length > maxLength && [...value].length > maxLength) return 'length';
-    return known && !known.has(value) ? 'code' : null;
+  return {
+    find(value) {
+      if (value === null) return required ? 'missing' : null;
+      // Code units are never fewer than characters: only a value that looks too long is counted.
+      if (value.length > maxLength && [...value].length > maxLength) return 'length';
+      return known && !known.has(value) ? 'code' : null;
+    },
+    mayFind: (length) => (length === 0 ? required : length > maxLength || known !== null),
   };
 }
 

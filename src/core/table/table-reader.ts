@@ -149,7 +149,7 @@ async function* readLines(
     const rows: Row[] = [];
     const rejects: Reject[] = [];
     for (const record of records) {
-      if (record.fields.length === 1 && (record.text ?? record.fields[0]) === '') continue;
+      if (isEmpty(record)) continue;
       const result = sortRecord(record, lineNo + record.line, check, screen);
       if ('values' in result) rows.push(result);
       else rejects.push(result);
@@ -166,6 +166,11 @@ async function* readLines(
   yield sort([...last, ...(await parser.end())]);
 }
 
+function isEmpty(record: TextRecord): boolean {
+  if (record.text !== null) return record.text === '';
+  return record.fields.length === 1 && record.fields[0] === '';
+}
+
 function sortRecord(
   record: TextRecord,
   lineNo: number,
@@ -174,7 +179,10 @@ function sortRecord(
 ): Row | Reject {
   const screened = screen.takenOut(record.text === null ? record.fields : [record.text]);
   if (screened) return { ...screened, lineNo, rowKey: null };
-  const result = check(record.fields, lineNo, record.plain ? record.text : null);
+  const result =
+    record.plain && record.text !== null
+      ? check.line(record.text, lineNo)
+      : check.fields(record.fields, lineNo);
   if (!isRefusal(result)) return result;
   const line = record.text ?? record.fields.join('|');
   return { ...result, lineNo, hash: hashLine(line), line: legible(line) };
