@@ -10,7 +10,7 @@ import { toTimestamp } from './time.ts';
 /** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
 export const MANY_ROWS = 10_000;
 
-/** What one step of a large merge may use. */
+/** What one step of a large merge may use, a hash twice that: a million rows in one pass over the table. */
 const WORK_MEMORY = '128MB';
 
 /** Tables smaller than this, in bytes, may be planned as if they were empty. */
@@ -78,7 +78,9 @@ export async function planFor(client: PoolClient, dataset: Dataset, rows: number
     `select set_config('work_mem', $1, true), pg_relation_size($2) < $3 as "isSmall"`,
     [WORK_MEMORY, `vcc.${dataset.table}`, SMALL_TABLE],
   );
-  await client.query(found[0]!.isSmall ? 'set local enable_nestloop = off' : `analyze ${STAGING}`);
+  // To tell how wide the rows are and that their keys differ, a few thousand of them are enough.
+  const analyse = `set local default_statistics_target = 10; analyze ${STAGING}`;
+  await client.query(found[0]!.isSmall ? 'set local enable_nestloop = off' : analyse);
 }
 
 /**

@@ -16,11 +16,12 @@ import {
 } from '../databases.ts';
 import { runProgram, startProgram } from '../program.ts';
 import type { BatchesResult, BatchesTask } from '../programs/batches.ts';
+import type { MergesTask } from '../programs/merges.ts';
 import type { OursResult, OursTask } from '../programs/ours.ts';
 import type { TemporaryTableTask } from '../programs/temporary-table.ts';
 import { ORG } from '../rows.ts';
 import { type Load, type Stage, takeTurns } from '../stage.ts';
-import { OURS, SCRIPT, TEMPORARY } from '../targets.ts';
+import { OURS, ROWS_ALONE, ROWS_ALONE_TEMPORARY, SCRIPT, TEMPORARY } from '../targets.ts';
 import { ableOf } from './bulk.ts';
 
 /** How long ago the table was filled: windows of a minute go on from there. */
@@ -82,6 +83,25 @@ function oursWith(name: string, freshStaging: boolean): WindowLoader {
   return { ...ALWAYS, name, owner: 'ours', start };
 }
 
+/** The rows alone: staged, merged and committed as the service does it, and nothing recorded. */
+function mergesWith(name: string, freshStaging: boolean): WindowLoader {
+  return {
+    ...ALWAYS,
+    name,
+    owner: 'ours',
+    async start(stage) {
+      const program = await startProgram<MergesTask, number>(stage, 'merges');
+      return {
+        load({ databaseUrl, baseUrl, count, from }) {
+          const task = { databaseUrl, windows: count, from, freshStaging };
+          return program.run({ ...task, tableUrl: tableUrl(baseUrl, ORG) });
+        },
+        stop: () => program.stop(),
+      };
+    },
+  };
+}
+
 /** The service's own path. */
 export const oursByWindow = oursWith(OURS, false);
 
@@ -139,6 +159,8 @@ function shellLoop(contestant: Contestant): WindowLoader {
 const LOADERS: readonly WindowLoader[] = [
   oursByWindow,
   oursWith(TEMPORARY, true),
+  mergesWith(ROWS_ALONE, false),
+  mergesWith(ROWS_ALONE_TEMPORARY, true),
   temporaryTable(SCRIPT, true),
   temporaryTable(`${SCRIPT}, no ledger`, false),
   batchesByWindow,

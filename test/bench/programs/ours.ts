@@ -7,6 +7,7 @@ import { openPool, RUN_CONNECTIONS } from '../../../src/store/pool.ts';
 import { catchUp } from '../../../src/sync/catch-up.ts';
 import type { SyncWorld } from '../../../src/sync/sync-window.ts';
 import { openWorld, type World } from '../../../src/world.ts';
+import { FRESH_STAGING } from '../fresh-staging.ts';
 import { platformSettings } from '../platform-settings.ts';
 import { peakMemory, processorTime, serveTasks } from '../program.ts';
 
@@ -74,7 +75,7 @@ function withFreshStaging({ store, sync }: World, databaseUrl: string): SyncWorl
         if (!claim) return null;
         const stage = claim.stage.bind(claim);
         claim.stage = async (header, rows) => {
-          await client.query(FRESH);
+          await client.query(FRESH_STAGING);
           await stage(header, rows);
         };
         return claim;
@@ -82,12 +83,6 @@ function withFreshStaging({ store, sync }: World, databaseUrl: string): SyncWorl
     },
   };
 }
-
-/** Puts a table of this transaction in place of the connection's, by whose columns it is made. */
-const FRESH = `
-  create temp table if not exists kept_columns (like pg_temp.stage);
-  drop table if exists pg_temp.stage;
-  create temp table stage (like kept_columns) on commit drop`;
 
 serveTasks(async (task: OursTask): Promise<OursResult> => {
   const world = await worldFor(task);

@@ -1,0 +1,100 @@
+import type pg from 'pg';
+import type { PoolClient } from 'pg';
+import { request } from 'undici';
+import { MINUTE } from '../../../src/core/china-time.ts';
+import type { Header } from '../../../src/core/table/header.ts';
+import type { Row } from '../../../src/core/table/row.ts';
+import { readTable } from '../../../src/core/table/table-reader.ts';
+import { addresses } from '../../../src/datasets/addresses.ts';
+import { mergeStaged, PLAN_FOR_FEW, planFor } from '../../../src/store/load-window.ts';
+import { openPool, RUN_CONNECTIONS, setPipeline } from '../../../src/store/pool.ts';
+import { prepareStaging, stageRows } from '../../../src/store/staging.ts';
+import { FRESH_STAGING } from '../fresh-staging.ts';
+import { serveTasks } from '../program.ts';
+import { ORG } from '../rows.ts';
+
+/** Windows whose rows are to be staged, merged and committed, and nothing else. */
+export interface MergesTask {
+  readonly databaseUrl: string;
+  readonly tableUrl: string;
+  readonly windows: number;
+  /** Where the first window begins; each is a minute long. */
+  readonly from: number;
+  /** Whether each window makes its staging table anew, in place of the connection's own. */
+  readonly freshStaging: boolean;
+}
+
+interface Window {
+  readonly header: Header;
+  readonly rows: readonly Row[];
+}
+
+let kept: { readonly url: string; readonly pool: pg.Pool; readonly client: PoolClient } | null =
+  null;
+
+/** One connection for all tasks on a database, set as the service's own. */
+async function clientFor(url: string): Promise<PoolClient> {
+  if (kept?.url === url) return kept.client;
+  kept?.client.release();
+  await kept?.pool.end();
+  const pool = openPool(url, { max: 1, name: 'bench', ...RUN_CONNECTIONS });
+  const client = await pool.connect();
+  await prepareStaging(client);
+  setPipeline(client, true);
+  kept = { url, pool, client };
+  return client;
+}
+
+serveTasks(async (task: MergesTask): Promise<number> => {
+  const windows: Window[] = [];
+  for (let index = 0; index < task.windows; index += 1) windows.push(await fetchWindow(task));
+  const client = await clientFor(task.databaseUrl);
+  const started = performance.now();
+  for (const [index, window] of windows.entries()) {
+    await merge(client, task, window, task.from + index * MINUTE);
+  }
+  return (performance.now() - started) / 1000;
+});
+
+async function fetchWindow({ tableUrl }: MergesTask): Promise<Window> {
+  const { body } = await request(tableUrl);
+  const { header, batches } = await readTable(body, {
+    dataset: addresses,
+    orgCode: ORG,
+    acceptOrg: () => false,
+    declaredCharset: null,
+    forcedCharset: 'auto',
+    quotes: 'none',
+  });
+  const rows: Row[] = [];
+  for await (const batch of batches) rows.push(...batch.rows);
+  return { header, rows };
+}
+
+async function* atOnce(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
+  yield rows;
+}
+
+async function merge(
+  client: PoolClient,
+  { freshStaging }: MergesTask,
+  { header, rows }: Window,
+  from: number,
+): Promise<void> {
+  // What follows need not wait for them; whoever fails, so does the commit.
+  const begun = [client.query(`begin; ${PLAN_FOR_FEW}`)];
+  if (freshStaging) begun.push(client.query(FRESH_STAGING));
+  const staged = await stageRows(client, addresses, header, atOnce(rows));
+  await planFor(client, addresses, staged.rows);
+  await mergeStaged(client, addresses, header, {
+    runId: from,
+    rows: staged.rows,
+    ascending: staged.ascending,
+    orgCode: ORG,
+    extractAt: null,
+    from,
+    syncedThrough: from + MINUTE,
+    force: false,
+  });
+  await Promise.all([...begun, client.query('commit')]);
+}
