@@ -20,21 +20,21 @@ import type {
   TableProgress,
   WindowCommit,
 } from '../sync/ports.ts';
-import { type Backend, backendOf } from './backend.ts';
+import type { Backend } from './backend.ts';
 import { cancelOnAbort } from './cancellation.ts';
 import { type ClaimSignal, followClaim } from './claim-signal.ts';
 import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
-import { databaseError, isRefused } from './database-error.ts';
+import { databaseError, failureOf, isRefused } from './database-error.ts';
 import { type Duplicates, removeDuplicates } from './duplicates.ts';
-import { beginLocked, PREVIEW, type Purpose, RUN } from './feed-lock.ts';
-import { openRequests, readClaimedFeed } from './feeds.ts';
+import { PREVIEW, type Purpose, RUN } from './feed-lock.ts';
 import type { RunsInHand } from './heartbeat.ts';
+import { type HeldFeed, holdFeed } from './held-feed.ts';
 import { advanceByImport } from './imports.ts';
 import { classifyStaged, mergeStaged, type Outcome, planFor } from './load-window.ts';
-import { type Database, databaseOn, sendTogether, setPipeline } from './pool.ts';
+import { type Database, sendTogether } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
 import { advanceFeed, closeRun, settleFeed, startRun } from './runs.ts';
-import { prepareStaging, STAGING, type Staged, stageRows } from './staging.ts';
+import { STAGING, type Staged, stageRows } from './staging.ts';
 
 /** What a claim needs besides its own connection. */
 export interface ClaimSurroundings {
@@ -44,13 +44,8 @@ export interface ClaimSurroundings {
   readonly running: RunsInHand;
 }
 
-/** What `take` has found out. */
-interface Held {
-  readonly db: Database;
-  readonly feed: ClaimedFeed;
-  readonly requests: readonly OpenRequest[];
-  readonly databaseNow: number;
-  readonly backend: Backend;
+/** What `take` hands over. */
+interface Held extends HeldFeed {
   readonly signal: AbortSignal;
   readonly stopCancelling: () => void;
 }
@@ -133,26 +128,12 @@ export class PostgresClaim implements FeedClaim {
   ): Promise<PostgresClaim | null> {
     const stopCancelling = cancelOnAbort(client, surroundings.db, signal);
     try {
-      await prepareStaging(client);
-      const backend = await backendOf(client);
-      const db = databaseOn(client);
-      // Of a window of few rows it is the way to Postgres and back that takes the time.
-      setPipeline(client, true);
-      sendTogether(client);
-      const [{ held, now }, feed, requests] = await Promise.all([
-        beginLocked(client, purpose, feedId),
-        // Behind the lock, so that what they find is what its last holder left.
-        readClaimedFeed(db, feedId),
-        openRequests(db, feedId),
-      ]);
-      if (!held) {
-        stopCancelling();
-        await client.query('rollback');
-        client.release(signal.aborted);
-        return null;
-      }
-      const found = { db, feed, requests, databaseNow: now, backend };
-      return new PostgresClaim(client, surroundings, { ...found, signal, stopCancelling });
+      const held = await holdFeed(client, purpose, feedId);
+      if (held) return new PostgresClaim(client, surroundings, { ...held, signal, stopCancelling });
+      stopCancelling();
+      await client.query('rollback');
+      client.release(signal.aborted);
+      return null;
     } catch (error) {
       stopCancelling();
       client.release(true);
@@ -187,24 +168,24 @@ export class PostgresClaim implements FeedClaim {
   async classify(options: MergeOptions): Promise<Merged> {
     const { header } = this.#staged!;
     return this.#merged(
-      await this.#guard(() => classifyStaged(this.#client, this.#dataset, header, options)),
+      await this.#onStaged(() => classifyStaged(this.#client, this.#dataset, header, options)),
     );
   }
 
   compare(options: CompareOptions): Promise<Differences> {
     const { header } = this.#staged!;
     const { orgCode } = this.feed;
-    return this.#guard(() =>
+    return this.#onStaged(() =>
       compareStaged(this.#client, this.#dataset, header, { ...options, orgCode }),
     );
   }
 
   staged(keys: readonly string[]): Promise<ReadonlySet<string>> {
-    return this.#guard(() => stagedKeys(this.#client, this.feed.orgCode, keys));
+    return this.#onStaged(() => stagedKeys(this.#client, this.feed.orgCode, keys));
   }
 
   markAbsent(asOf: number): Promise<number> {
-    return this.#guard(() => markAbsent(this.#client, this.#dataset, this.feed.orgCode, asOf));
+    return this.#onStaged(() => markAbsent(this.#client, this.#dataset, this.feed.orgCode, asOf));
   }
 
   async merge(options: MergeOptions): Promise<Merged> {
@@ -213,7 +194,7 @@ export class PostgresClaim implements FeedClaim {
     const own = { runId: this.#runId!, rows: rows.rows - out.duplicate, ascending: rows.ascending };
     const plan = { ...options, ...own, orgCode, extractAt };
     return this.#merged(
-      await this.#guard(() => mergeStaged(this.#client, this.#dataset, header, plan)),
+      await this.#onStaged(() => mergeStaged(this.#client, this.#dataset, header, plan)),
     );
   }
 
@@ -286,14 +267,23 @@ export class PostgresClaim implements FeedClaim {
     this.#client.release(broken || this.#signal.aborted);
   }
 
+  /** Work on the staged rows. */
+  #onStaged<T>(work: () => Promise<T>): Promise<T> {
+    return this.#guard(async () => {
+      const result = await work();
+      // Ended by then: what never was staged must not pass for unchanged.
+      await this.#arrival;
+      return result;
+    });
+  }
+
   async #guard<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (this.#signal.aborted) throw new InterruptedError();
-      let cause = error;
-      if (isRefused(error)) await this.#arrival.catch((first: unknown) => (cause = first));
-      throw databaseError(cause);
+      const cause = isRefused(error) ? await failureOf(this.#arrival) : null;
+      throw databaseError(cause ?? error);
     }
   }
 }

@@ -3,8 +3,8 @@ import type { Dataset } from '../core/dataset.ts';
 import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.ts';
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
-import { clauses, isBack, MANY_ROWS, planFor } from './load-window.ts';
-import { STAGING, stagedRows } from './staging.ts';
+import { clauses, isBack, planFor } from './load-window.ts';
+import { MANY_ROWS, STAGING, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 // Set-based SQL over columns known only at run time, as in load-window.ts.

@@ -4,11 +4,8 @@ import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { MergeOptions } from '../sync/ports.ts';
-import { FEW_ROWS, STAGING, stagedRows } from './staging.ts';
+import { FEW_ROWS, MANY_ROWS, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
-
-/** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
-export const MANY_ROWS = 10_000;
 
 /** What one step of a large merge may use, a hash twice that: a million rows in one pass over the table. */
 const WORK_MEMORY = '128MB';
@@ -27,9 +24,9 @@ export interface Clauses {
   readonly target: string;
   readonly staged: string;
   /**
-   * Joins staged rows `s` to stored rows `t`. The organisation is a filter behind the key: known to be
-   * unique, the table would be the one that is hashed, and large tables then written all over. Read in
-   * its own order, each of its pages is written once.
+   * Joins staged rows `s` to stored rows `t`. Of many rows, the organisation is only a filter behind the
+   * key: known to be unique, the table would be the one that is hashed, and large tables then written all
+   * over. Read in its own order, each of its pages is written once.
    */
   readonly match: string;
   /** Whether stored and delivered content differ; columns that the header lacks do not count. */
@@ -39,7 +36,8 @@ export interface Clauses {
   readonly contentColumns: readonly string[];
 }
 
-export function clauses(dataset: Dataset, header: Header): Clauses {
+/** @param rows how many are staged; by default many */
+export function clauses(dataset: Dataset, header: Header, rows = Infinity): Clauses {
   const columns = dataset.columns
     .map(({ name }) => name)
     .filter((name) => !header.absent.includes(name));
@@ -51,7 +49,7 @@ export function clauses(dataset: Dataset, header: Header): Clauses {
   return {
     target: `vcc.${dataset.table}`,
     staged: stagedRows(dataset),
-    match: `t.${dataset.key} = s.${dataset.key} and t.org_code is not distinct from s.org_code`,
+    match: `t.${dataset.key} = s.${dataset.key} and t.org_code ${rows > FEW_ROWS ? 'is not distinct from' : '='} s.org_code`,
     differs: `${row('t')} is distinct from ${row('s')}`,
     columns,
     contentColumns,
@@ -66,21 +64,19 @@ export const PLAN_FOR_FEW = `set local enable_seqscan = off; set local enable_ha
   set local enable_mergejoin = off; set local random_page_cost = 1.1`;
 
 /**
- * Leaves more than a few rows to the planner. Many get memory to be joined in, and statistics of their
- * keys; over a table that is all but empty when it is planned, and grows while it is filled, no nested loop.
+ * Leaves more than a few rows to the planner. Many get memory to be joined in, and no nested loop over a
+ * table that is all but empty when it is planned, and grows while it is filled.
  */
 export async function planFor(client: PoolClient, dataset: Dataset, rows: number): Promise<void> {
   if (rows <= FEW_ROWS) return;
   await client.query(`set local enable_seqscan to default; set local enable_hashjoin to default;
     set local enable_mergejoin to default`);
   if (rows < MANY_ROWS) return;
-  const { rows: found } = await client.query<{ isSmall: boolean }>(
-    `select set_config('work_mem', $1, true), pg_relation_size($2) < $3 as "isSmall"`,
+  await client.query(
+    `select set_config('work_mem', $1, true),
+      case when pg_relation_size($2) < $3 then set_config('enable_nestloop', 'off', true) end`,
     [WORK_MEMORY, `vcc.${dataset.table}`, SMALL_TABLE],
   );
-  // To tell how wide the rows are and that their keys differ, a few thousand of them are enough.
-  const analyse = `set local default_statistics_target = 10; analyze ${STAGING}`;
-  await client.query(found[0]!.isSmall ? 'set local enable_nestloop = off' : analyse);
 }
 
 /**
@@ -128,7 +124,10 @@ export interface MergePlan extends MergeOptions {
  * Unchanged rows must advance too: else a row that went A, B, A could fall back to B when the middle
  * window is repeated.
  *
- * @throws RetryableError `DATABASE_BUSY` if another transaction changed rows at the same time
+ * A row that another transaction changes at the same time (rows of an organisation without feeds of its own,
+ * which two feeds deliver) is judged by what that one leaves.
+ *
+ * @throws RetryableError `DATABASE_BUSY` if another transaction inserted or deleted rows at the same time
  */
 export async function mergeStaged(
   client: PoolClient,
@@ -137,7 +136,7 @@ export async function mergeStaged(
   { rows, ascending, runId, orgCode, extractAt, ...options }: MergePlan,
 ): Promise<Outcome> {
   if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
-  const parts = clauses(dataset, header);
+  const parts = clauses(dataset, header, rows);
   const { from, syncedThrough, force } = options;
   const values = [toTimestamp(syncedThrough), runId, force, toTimestamp(from)];
   // Headers that lack a column are rare and each makes other statements: those are not kept.
@@ -178,7 +177,7 @@ async function writeKnown(
           changed_at = case when ${differs} then statement_timestamp() else t.changed_at end,
           run_id = case when ${differs} then $2 else t.run_id end,
           flags = s.flags, synced_through = greatest(t.synced_through, $1),
-          absent_since = case when ${isBack('$4', '$1', differs)} or $3 then null else t.absent_since end
+          absent_since = case when $3 or ${isBack('$4', '$1', differs)} then null else t.absent_since end
         from ${staged} s
         where ${match} and ${toWrite(differs, '$4', '$1', '$3')}
         returning t.run_id = $2 as differed
@@ -198,7 +197,8 @@ async function writeKnown(
  * delivery, the row counts as there, since none that is may be hidden; what was known proves nothing.
  */
 export const isBack = (from: string, through: string, differs: string) =>
-  `(t.absent_since <= ${through} and (${differs} or least(t.absent_since, t.synced_through) <= ${from}))`;
+  `case when t.absent_since <= ${through}
+    then ${differs} or least(t.absent_since, t.synced_through) <= ${from} else false end`;
 
 /**
  * Rows that a merge writes: other content that may replace what is stored, or the same from a newer window,

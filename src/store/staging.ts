@@ -13,6 +13,9 @@ import { sendTogether, setPipeline } from './pool.ts';
 /** Up to so many rows are sent as arrays: cheaper than a COPY, which takes round trips of its own. */
 export const FEW_ROWS = 500;
 
+/** From so many staged rows on, a nested loop over a table that is empty when it is planned would not end. */
+export const MANY_ROWS = 10_000;
+
 /**
  * The staging table; every connection has its own. It serves all datasets: at each commit that has
  * touched one, Postgres empties every temporary table of the connection, be there rows in it or not.
@@ -31,7 +34,8 @@ const CONTENT = Array.from(
 /** The column of the staging table that holds a dataset's column, or another by its own name. */
 export function stagedColumn(dataset: Dataset, name: string): string {
   if (name === dataset.key) return 'row_key';
-  return CONTENT[contentColumns(dataset).indexOf(name)] ?? name;
+  const place = contentColumns(dataset).indexOf(name);
+  return place < 0 ? name : CONTENT[place]!;
 }
 
 /** The staged rows with their columns named as in the dataset's table, to select from; costs nothing. */
@@ -128,7 +132,11 @@ export async function stageRows(
       await iterator.return?.();
     }
   }
-  return seen(await copyMany(client, layout, lines()));
+  const rows = await copyMany(client, layout, lines());
+  // To tell how wide the rows are and that their keys differ, a few thousand of them are enough.
+  const analyse = `set local default_statistics_target = 10; analyze ${STAGING}`;
+  if (rows >= MANY_ROWS) await client.query(analyse);
+  return seen(rows);
 }
 
 /** In which order a header's columns are staged: its own, so that its lines need not be taken apart. */

@@ -509,6 +509,23 @@ describe('the database', () => {
   });
 });
 
+describe('a few rows that Postgres refuses', () => {
+  it('fail the run for what is wrong with them, and leave their connection good for the next', async () => {
+    const few = (name: string) => lines(subscribers, [{ subscriber_code: 'K1', name }]);
+    const claim = await claimFor(subscribers, T0);
+    const options = { from: T0 - MINUTE, syncedThrough: T0, force: false };
+    await claim.stage(headerOf(subscribers), batches(few('a NUL \0 is no text')));
+    await expect(claim.merge(options)).rejects.toMatchObject({
+      code: 'DATABASE_BUSY',
+      message: expect.stringContaining('22021'),
+    });
+    await claim.release();
+    expect(await stored(subscribers)).toEqual(new Map());
+    expect(await leftOpen()).toEqual([]);
+    expect((await load(few('fine'))).counts.inserted).toBe(1);
+  });
+});
+
 describe('a COPY that fails half way', () => {
   const many = (name: (index: number) => string) =>
     lines(

@@ -190,8 +190,9 @@ describe('statements that a connection keeps prepared', () => {
         async function* batches() {
           yield rows;
         }
-        const { rows: staged } = await stageRows(connection, dataset, header, batches());
-        expect(staged).toBe(1);
+        const staged = await stageRows(connection, dataset, header, batches());
+        await staged.arrival;
+        expect(staged.rows).toBe(1);
       }
     }
     const { rows } = await client.query('select name from pg_prepared_statements');

@@ -62,6 +62,18 @@ describe('a watch for repeated keys', () => {
     );
   });
 
+  it('goes on beside keys that repeat at once among many in order', () => {
+    const watch = watchRepeats();
+    for (const key of numbered(60_000, 100_000)) {
+      watch.see(key);
+      if (key.endsWith('5000')) watch.see(key);
+    }
+    expect(watch.repeats()).toEqual(
+      ['105000', '115000', '125000', '135000', '145000', '155000'].map((number) => `WJ${number}`),
+    );
+    expect(watch.ascending()).toBe(true);
+  });
+
   it('says many where more come after many in order than could be named', () => {
     const keys = [...numbered(60_000, 100_000)];
     expect(repeatsAmong([...keys, ...keys.slice(30_000, 32_000)])).toBe('many');
@@ -72,9 +84,12 @@ describe('a watch for repeated keys', () => {
     for (const key of ['a', 'b', 'c']) watch.see(key);
     expect(watch.ascending()).toBe(true);
     watch.see('c');
-    expect(watch.ascending()).toBe(false);
+    expect(watch.ascending()).toBe(true);
+    expect(watch.repeats()).toEqual(['c']);
+    watch.see('b');
     watch.see('d');
     expect(watch.ascending()).toBe(false);
+    expect(watch.repeats()).toEqual(['c', 'b']);
   });
 
   it('names none of those that all come in order, however many they are', () => {

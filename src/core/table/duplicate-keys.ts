@@ -17,55 +17,55 @@ export interface RepeatWatch {
   see(key: string): void;
   /** The keys that may have been seen twice, all that were among them; `many` is too many to tell. */
   repeats(): readonly string[] | 'many';
-  /** Whether every key so far was greater than the one before it. */
+  /** Whether no key so far was less than the one before it. */
   ascending(): boolean;
 }
 
 /**
  * Watches for keys that repeat, in a fixed amount of memory: a few are remembered, of many only bits
- * in a Bloom filter of blocks. As long as keys ascend, nothing but the last need be remembered of those
- * that are no longer few; where that ends, all up to the last may be among them.
+ * in a Bloom filter of blocks. As long as all ascend, of many only the first and the last are remembered;
+ * where that ends, each key between the two may be among them.
  *
  * No repeat goes unseen. Of a million keys that do not repeat hardly ever one is named all the same, of
- * three millions some hundred; from some four and a half millions on the answer is `many`.
+ * three millions some hundred; from some four and a half millions on the answer is `many`, and where many
+ * in order are followed by a thousand that lie between them.
  */
 export function watchRepeats(): RepeatWatch {
   const few = new Set<string>();
   const named = new Set<string>();
   let filter: Uint32Array | null = null;
   let ascending = true;
+  let first: string | null = null;
+  /** The last key for as long as they ascended. */
   let last: string | null = null;
-  /** Keys after this one, up to `last`, came in order and were not remembered; null if all were. */
-  let forgottenAfter: string | null = null;
-  const remember = (key: string): boolean => {
-    if (few.size === FEW_KEYS) return false;
-    few.add(key);
-    return true;
-  };
+  /** Whether those from `first` to `last` are no longer remembered themselves. */
+  let forgotten = false;
   const name = (key: string) => {
     if (named.size <= MOST_NAMED) named.add(ownText(key));
   };
-  const wasForgotten = (key: string) =>
-    forgottenAfter !== null && key > forgottenAfter && key <= last!;
+  const goOn = (key: string) => {
+    first ??= key;
+    last = key;
+    if (forgotten) return;
+    few.add(key);
+    if (few.size < FEW_KEYS) return;
+    few.clear();
+    forgotten = true;
+  };
   return {
     see(key) {
-      if (ascending && (last === null || key > last)) {
-        if (!remember(key)) forgottenAfter ??= last;
-        last = key;
-        return;
-      }
+      if (ascending && (last === null || key > last)) return goOn(key);
+      if (key === last) return name(key);
       ascending = false;
+      if (forgotten && key >= first! && key <= last!) return name(key);
       if (filter === null) {
-        if (few.has(key)) {
-          name(key);
-          return;
-        }
-        if (forgottenAfter === null && remember(key)) return;
+        if (few.has(key)) return name(key);
+        few.add(key);
+        if (few.size < FEW_KEYS) return;
         filter = new Uint32Array(WORDS);
         for (const known of few) mark(filter, known);
         few.clear();
-      }
-      if (wasForgotten(key) || mark(filter, key)) name(key);
+      } else if (mark(filter, key)) name(key);
     },
     repeats: () => (named.size > MOST_NAMED ? 'many' : [...named]),
     ascending: () => ascending,

@@ -103,9 +103,9 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
   const isOwn =
     width === columns.length && positions.every((position, index) => position === index);
 
-  const fields: RowCheck['fields'] = (fields, lineNo) => {
-    if (fields.length !== width) return { reason: 'field_count', rowKey: null };
-    const values = positions.map((position) => fields[position] || null);
+  const fields: RowCheck['fields'] = (record, lineNo) => {
+    if (record.length !== width) return { reason: 'field_count', rowKey: null };
+    const values = positions.map((position) => record[position] || null);
     const key = values[keyIndex] ?? null;
     if (key === null) return { reason: 'no_key', rowKey: key };
     const org = values[orgIndex] ?? null;
@@ -116,7 +116,7 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
       const fault = faults[index]!.find(values[index]!);
       if (fault !== null) flags = [...(flags ?? []), `${columns[index]!.name}:${fault}`];
     }
-    const extra = unknown.length === 0 ? null : extraOf(unknown, fields);
+    const extra = unknown.length === 0 ? null : extraOf(unknown, record);
     return { lineNo, key, values, flags, extra };
   };
 

@@ -28,7 +28,7 @@ const COPY = String.raw`\copy staged from pstdin with (header true, delimiter '|
 export const psqlRecipe = recipe('curl | psql', UPSERT);
 
 /** The recipe with the memory and without the compiling that the service's own connections are given. */
-export const psqlRecipeTuned = recipe(TUNED, UPSERT, '-c jit=off -c work_mem=64MB');
+export const psqlRecipeTuned = recipe(TUNED, UPSERT, '-c jit=off -c work_mem=128MB');
 
 /** The recipe at its best. */
 export const psqlRecipeAtBest = recipe('curl | psql, what differs', UPSERT_DIFFERENT);

@@ -81,7 +81,7 @@ async function merge(
   { header, rows }: Window,
   from: number,
 ): Promise<void> {
-  // What follows need not wait for them; whoever fails, so does the commit.
+  // What follows need not wait for them: it is refused where they fail.
   const begun = [client.query(`begin; ${PLAN_FOR_FEW}`)];
   if (freshStaging) begun.push(client.query(FRESH_STAGING));
   const staged = await stageRows(client, addresses, header, atOnce(rows));
@@ -96,5 +96,5 @@ async function merge(
     syncedThrough: from + MINUTE,
     force: false,
   });
-  await Promise.all([...begun, client.query('commit')]);
+  await Promise.all([...begun, staged.arrival, client.query('commit')]);
 }
