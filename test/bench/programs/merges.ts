@@ -8,7 +8,7 @@ import { readTable } from '../../../src/core/table/table-reader.ts';
 import { addresses } from '../../../src/datasets/addresses.ts';
 import { mergeStaged, PLAN_FOR_FEW, planFor } from '../../../src/store/load-window.ts';
 import { openPool, RUN_CONNECTIONS, setPipeline } from '../../../src/store/pool.ts';
-import { prepareStaging, stageRows } from '../../../src/store/staging.ts';
+import { FEW_ROWS, prepareStaging, stageRows } from '../../../src/store/staging.ts';
 import { FRESH_STAGING } from '../fresh-staging.ts';
 import { serveTasks } from '../program.ts';
 import { ORG } from '../rows.ts';
@@ -84,6 +84,8 @@ async function merge(
   // What follows need not wait for them: it is refused where they fail.
   const begun = [client.query(`begin; ${PLAN_FOR_FEW}`)];
   if (freshStaging) begun.push(client.query(FRESH_STAGING));
+  // A COPY must have the connection to itself.
+  if (rows.length > FEW_ROWS) await Promise.all(begun);
   const staged = await stageRows(client, addresses, header, atOnce(rows));
   await planFor(client, addresses, staged.rows);
   await mergeStaged(client, addresses, header, {
