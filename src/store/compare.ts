@@ -4,7 +4,7 @@ import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.t
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
 import { clauses, isBack, planFor } from './load-window.ts';
-import { MANY_ROWS, STAGING, stagedRows } from './staging.ts';
+import { MANY_ROWS, STAGING } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 // Set-based SQL over columns known only at run time, as in load-window.ts.
@@ -41,10 +41,10 @@ export async function compareStaged(
     orgCode,
   }: CompareOptions & { readonly orgCode: string },
 ): Promise<Differences> {
-  const { target, match, differs, contentColumns } = clauses(dataset, header);
+  const { target, staged, match, differs, content } = clauses(dataset, header);
   const { key } = dataset;
   const back = isBack('$4', '$1', differs);
-  const named = [...contentColumns, 'absent_since'].map((name) =>
+  const named = [...content, 'absent_since'].map((name) =>
     name === 'absent_since'
       ? `case when ${back} then '${name}' end`
       : `case when t.${name} is distinct from s.${name} then '${name}' end`,
@@ -58,7 +58,7 @@ export async function compareStaged(
             when t.synced_through <= $1 or not (${differs}) then 'changed' else 'stale' end as kind,
           s.${key} as key,
           case when t.org_code is not null then array_remove(array[${named.join(', ')}], null) end as columns
-        from ${stagedRows(dataset)} s left join ${target} t on ${match}
+        from ${staged} s left join ${target} t on ${match}
         where t.org_code is null or ${differs} or ${back}
         ${full ? extra : ''}
       )

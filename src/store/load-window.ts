@@ -4,7 +4,7 @@ import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { MergeOptions } from '../sync/ports.ts';
-import { FEW_ROWS, MANY_ROWS, stagedRows } from './staging.ts';
+import { contentColumns, FEW_ROWS, MANY_ROWS, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 /** What one step of a large merge may use, a hash twice that: a million rows in one pass over the table. */
@@ -33,26 +33,23 @@ export interface Clauses {
   readonly differs: string;
   /** Columns delivered, bookkeeping left out. */
   readonly columns: readonly string[];
-  readonly contentColumns: readonly string[];
+  /** The same without key and organisation. */
+  readonly content: readonly string[];
 }
 
 /** @param rows how many are staged; by default many */
 export function clauses(dataset: Dataset, header: Header, rows = Infinity): Clauses {
-  const columns = dataset.columns
-    .map(({ name }) => name)
-    .filter((name) => !header.absent.includes(name));
-  const contentColumns = [
-    ...columns.filter((name) => name !== dataset.key && name !== 'org_code'),
-    'extra',
-  ];
-  const row = (alias: string) => `(${contentColumns.map((name) => `${alias}.${name}`).join(', ')})`;
+  const isThere = (name: string) => !header.absent.includes(name);
+  const columns = dataset.columns.map(({ name }) => name).filter(isThere);
+  const content = [...contentColumns(dataset).filter(isThere), 'extra'];
+  const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
   return {
     target: `vcc.${dataset.table}`,
     staged: stagedRows(dataset),
     match: `t.${dataset.key} = s.${dataset.key} and t.org_code ${rows > FEW_ROWS ? 'is not distinct from' : '='} s.org_code`,
     differs: `${row('t')} is distinct from ${row('s')}`,
     columns,
-    contentColumns,
+    content,
   };
 }
 
@@ -107,6 +104,7 @@ export async function classifyStaged(
 
 /** What `mergeStaged` must know besides the options. */
 export interface MergePlan extends MergeOptions {
+  /** Of a run that has written no row yet: by it a row tells that it was updated. */
   readonly runId: number;
   /** Rows in the staging table, of which no two have the same key. */
   readonly rows: number;
@@ -166,14 +164,14 @@ type Prepared = { readonly name?: string };
 /** Writes what is known already and may be written. */
 async function writeKnown(
   client: PoolClient,
-  { target, staged, match, differs, contentColumns }: Clauses,
+  { target, staged, match, differs, content }: Clauses,
   values: readonly unknown[],
   prepared: Prepared,
 ): Promise<{ updated: number; advanced: number }> {
   // What does not differ is written over with the same: to tell would cost more.
   const text = `with written as (
         update ${target} t set
-          ${contentColumns.map((name) => `${name} = s.${name}`).join(', ')},
+          ${content.map((name) => `${name} = s.${name}`).join(', ')},
           changed_at = case when ${differs} then statement_timestamp() else t.changed_at end,
           run_id = case when ${differs} then $2 else t.run_id end,
           flags = s.flags, synced_through = greatest(t.synced_through, $1),

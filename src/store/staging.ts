@@ -22,8 +22,10 @@ export const MANY_ROWS = 10_000;
  */
 export const STAGING = 'pg_temp.stage';
 
-const contentColumns = ({ columns, key }: Dataset): readonly string[] =>
-  columns.map(({ name }) => name).filter((name) => name !== key && name !== 'org_code');
+/** A dataset's columns, but for those that tell which row it is. */
+export function contentColumns({ columns, key }: Dataset): readonly string[] {
+  return columns.map(({ name }) => name).filter((name) => name !== key && name !== 'org_code');
+}
 
 /** No wider than the widest dataset: each column more is paid for by every row, though it be empty. */
 const CONTENT = Array.from(

@@ -45,6 +45,7 @@ test('a quick run prints its tables, writes its figures and leaves nothing behin
     expect.objectContaining({ load: 'unchanged', unit: 's', rows: 2000, toOurs: 1 }),
   ]);
   expect(report.machine.settings).toMatchObject({ fsync: 'on', synchronous_commit: 'on' });
+  expect(report.targets).toHaveLength(21);
   expect(report.targets).toContainEqual(
     expect.objectContaining({
       about: '(b) unchanged: time to that of curl | psql',

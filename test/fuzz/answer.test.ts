@@ -26,6 +26,7 @@ import { measure, sniff } from '../../src/vcc/download.ts';
 import { maskOutside } from '../../src/vcc/mask.ts';
 import { type Reply, startDeadline } from '../../src/vcc/transport.ts';
 import { bytesOf, chunkSizes, cut, fuzz, joined, runsOf } from '../support/fuzz.ts';
+import { tableOptions } from '../support/table-options.ts';
 
 const NOW = Date.UTC(2026, 10, 1);
 const BASE_KEY = '0123456789abcdef0123456789abcdef';
@@ -204,14 +205,7 @@ function expectOurs(error: unknown, secrets = [TOKEN, BASE_KEY]): void {
 
 /** Reads a table to its end, the way a run does. */
 async function readAll(body: AsyncIterable<Buffer>, charset: string | null): Promise<void> {
-  const { batches } = await readTable(body, {
-    dataset: meters,
-    orgCode: 'WJ0105',
-    acceptOrg: () => false,
-    declaredCharset: charset,
-    forcedCharset: 'auto',
-    quotes: 'none',
-  });
+  const { batches } = await readTable(body, tableOptions(meters, 'WJ0105', charset));
   for await (const _ of batches);
 }
 

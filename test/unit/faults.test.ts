@@ -12,6 +12,7 @@ import { FAULT_KINDS, FAULT_NAMES, type Fault, readyFault } from '../../src/simu
 import { encodeGb18030 } from '../../src/simulator/gb18030.ts';
 import { seededRandom } from '../../src/simulator/random.ts';
 import { refusal } from '../../src/simulator/result-codes.ts';
+import { tableOptions } from '../support/table-options.ts';
 
 const ORG = 'WJ0105';
 const NOW = Date.UTC(2026, 10, 20, 4);
@@ -60,14 +61,7 @@ async function read(bytes: Buffer, charset: string | null = 'utf-8') {
   async function* pieces() {
     yield bytes;
   }
-  const { batches } = await readTable(pieces(), {
-    dataset,
-    orgCode: ORG,
-    acceptOrg: () => false,
-    declaredCharset: charset,
-    forcedCharset: 'auto',
-    quotes: 'none',
-  });
+  const { batches } = await readTable(pieces(), tableOptions(dataset, ORG, charset));
   const rows = [];
   const rejects = [];
   for await (const batch of batches) {

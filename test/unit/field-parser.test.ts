@@ -34,7 +34,12 @@ describe('the splitter of plain lines', () => {
 
   it('tells that its text is nothing but the fields, which quotes may deny', async () => {
     const [plain] = await split(plainSplitter(), ['"a"|b\n']);
-    expect(plain).toMatchObject({ fields: ['"a"', 'b'], line: 1, text: '"a"|b', plain: true });
+    expect({ ...plain, fields: plain!.fields }).toEqual({
+      fields: ['"a"', 'b'],
+      line: 1,
+      text: '"a"|b',
+      plain: true,
+    });
     const [quoted] = await split(new FieldParser('rfc4180'), ['"a"|b\n']);
     expect(quoted).toEqual({ fields: ['a', 'b'], line: 1, text: '"a"|b', plain: false });
   });

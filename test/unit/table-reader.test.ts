@@ -6,20 +6,14 @@ import type { Header } from '../../src/core/table/header.ts';
 import type { Reject, Row } from '../../src/core/table/row.ts';
 import { readTable, type TableOptions } from '../../src/core/table/table-reader.ts';
 import { addresses } from '../../src/datasets/addresses.ts';
+import { tableOptions } from '../support/table-options.ts';
 
 const NAMES = addresses.columns.map((column) => column.header);
 const HEADER = NAMES.join('|');
 const ORG = 'WJ0105';
 const row = (code: string, name = 'n') => `${code}|0|B|${name}|full|${ORG}|A`;
 
-const OPTIONS: TableOptions = {
-  dataset: addresses,
-  orgCode: ORG,
-  acceptOrg: () => false,
-  declaredCharset: null,
-  forcedCharset: 'auto',
-  quotes: 'none',
-};
+const OPTIONS = tableOptions(addresses, ORG);
 const QUOTED = { quotes: 'rfc4180' } as const;
 
 interface Result {

@@ -97,13 +97,13 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
   const keyIndex = columns.findIndex((column) => column.name === dataset.key);
   const orgIndex = columns.findIndex((column) => column.name === 'org_code');
   const absent = header.absent.map((name) => `${name}:absent`);
-  const faults = columns.map(faultFinder);
+  const finders = columns.map(flagFinder);
   const last = columns.length - 1;
   /** Whether the columns stand in their own order, and no others. */
   const isOwn =
     width === columns.length && positions.every((position, index) => position === index);
 
-  const fields: RowCheck['fields'] = (record, lineNo) => {
+  const judge = (record: readonly string[], lineNo: number, text: string | null): Row | Refusal => {
     if (record.length !== width) return { reason: 'field_count', rowKey: null };
     const values = positions.map((position) => record[position] || null);
     const key = values[keyIndex] ?? null;
@@ -111,47 +111,40 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
     const org = values[orgIndex] ?? null;
     if (org === null) return { reason: 'no_org', rowKey: key };
     if (org !== orgCode && !acceptOrg(org)) return { reason: 'other_org', rowKey: key };
-    let flags: string[] | null = absent.length > 0 ? [...absent] : null;
-    for (let index = 0; index < faults.length; index++) {
-      const fault = faults[index]!.find(values[index]!);
-      if (fault !== null) flags = [...(flags ?? []), `${columns[index]!.name}:${fault}`];
-    }
+    const found = values.flatMap((value, index) => finders[index]!.find(value) ?? []);
+    const flags = absent.length + found.length === 0 ? null : [...absent, ...found];
     const extra = unknown.length === 0 ? null : extraOf(unknown, record);
-    return { lineNo, key, values, flags, extra };
-  };
-
-  const byFields = (text: string, lineNo: number): Row | Refusal => {
-    const result = fields(text.split('|'), lineNo);
-    return isRefusal(result) ? result : { ...result, text };
+    return { lineNo, key, values, flags, extra, text };
   };
 
   const line: RowCheck['line'] = (text, lineNo) => {
-    if (!isOwn) return byFields(text, lineNo);
+    const byFields = () => judge(text.split('|'), lineNo, text);
+    if (!isOwn) return byFields();
     let key = '';
     let flags: string[] | null = null;
     let start = 0;
     for (let index = 0; index <= last; index++) {
       const bar = text.indexOf('|', start);
       // Whatever is wrong with the line: its fields tell.
-      if (bar < 0 !== (index === last)) return byFields(text, lineNo);
+      if (bar < 0 !== (index === last)) return byFields();
       const end = index === last ? text.length : bar;
       if (index === keyIndex) {
-        if (end === start) return byFields(text, lineNo);
+        if (end === start) return byFields();
         key = text.slice(start, end);
       } else if (index === orgIndex) {
-        if (text.slice(start, end) !== orgCode) return byFields(text, lineNo);
+        if (text.slice(start, end) !== orgCode) return byFields();
       }
-      const finder = faults[index]!;
+      const finder = finders[index]!;
       if (finder.mayFind(end - start)) {
-        const fault = finder.find(text.slice(start, end) || null);
-        if (fault !== null) flags = [...(flags ?? []), `${columns[index]!.name}:${fault}`];
+        const flag = finder.find(text.slice(start, end) || null);
+        if (flag !== null) flags = [...(flags ?? []), flag];
       }
       start = end + 1;
     }
     return new LineRow(lineNo, key, flags, text);
   };
 
-  return { fields, line };
+  return { fields: (record, lineNo) => judge(record, lineNo, null), line };
 }
 
 /** A row that was not taken out of its line: of a million of them hardly any value is asked for. */
@@ -175,20 +168,21 @@ class LineRow implements Row {
 }
 
 /** Finds what of a column's value the document does not allow. */
-interface FaultFinder {
+interface FlagFinder {
+  /** The flag of such a value. */
   find(value: string | null): string | null;
   /** Whether a value of that length, in code units, needs a look at all. */
   mayFind(length: number): boolean;
 }
 
-function faultFinder({ required, maxLength, codes }: Column): FaultFinder {
+function flagFinder({ name, required, maxLength, codes }: Column): FlagFinder {
   const known = codes ? new Set(Object.keys(codes)) : null;
   return {
     find(value) {
-      if (value === null) return required ? 'missing' : null;
+      if (value === null) return required ? `${name}:missing` : null;
       // Code units are never fewer than characters: only a value that looks too long is counted.
-      if (value.length > maxLength && [...value].length > maxLength) return 'length';
-      return known && !known.has(value) ? 'code' : null;
+      if (value.length > maxLength && [...value].length > maxLength) return `${name}:length`;
+      return known && !known.has(value) ? `${name}:code` : null;
     },
     mayFind: (length) => (length === 0 ? required : length > maxLength || known !== null),
   };

@@ -83,18 +83,21 @@ function oursWith(name: string, freshStaging: boolean): WindowLoader {
   return { ...ALWAYS, name, owner: 'ours', start };
 }
 
-/** The rows alone: staged, merged and committed as the service does it, and nothing recorded. */
-function mergesWith(name: string, freshStaging: boolean): WindowLoader {
+/** What a program of ours that loads windows is told besides what sets it apart. */
+type WindowsTask = Pick<MergesTask, 'databaseUrl' | 'tableUrl' | 'windows' | 'from'>;
+
+/** A program that fetches the tables of all windows itself and answers how long it took. */
+function loop(file: string, name: string, apart: Readonly<Record<string, boolean>>): WindowLoader {
   return {
     ...ALWAYS,
     name,
     owner: 'ours',
     async start(stage) {
-      const program = await startProgram<MergesTask, number>(stage, 'merges');
+      const program = await startProgram<WindowsTask, number>(stage, file);
       return {
         load({ databaseUrl, baseUrl, count, from }) {
-          const task = { databaseUrl, windows: count, from, freshStaging };
-          return program.run({ ...task, tableUrl: tableUrl(baseUrl, ORG) });
+          const task = { databaseUrl, tableUrl: tableUrl(baseUrl, ORG), windows: count, from };
+          return program.run({ ...task, ...apart });
         },
         stop: () => program.stop(),
       };
@@ -102,26 +105,17 @@ function mergesWith(name: string, freshStaging: boolean): WindowLoader {
   };
 }
 
+/** The rows alone: staged, merged and committed as the service does it, and nothing recorded. */
+function mergesWith(name: string, freshStaging: boolean): WindowLoader {
+  return loop('merges', name, { freshStaging } satisfies Partial<MergesTask>);
+}
+
 /** The service's own path. */
 export const oursByWindow = oursWith(OURS, false);
 
 /** A script with a temporary table per run, recorded as the service records its runs, or the rows alone. */
 export function temporaryTable(name: string, recorded: boolean): WindowLoader {
-  return {
-    ...ALWAYS,
-    name,
-    owner: 'ours',
-    async start(stage) {
-      const program = await startProgram<TemporaryTableTask, number>(stage, 'temporary-table');
-      return {
-        load({ databaseUrl, baseUrl, count, from }) {
-          const url = tableUrl(baseUrl, ORG);
-          return program.run({ databaseUrl, tableUrl: url, windows: count, from, recorded });
-        },
-        stop: () => program.stop(),
-      };
-    },
-  };
+  return loop('temporary-table', name, { recorded } satisfies Partial<TemporaryTableTask>);
 }
 
 /** The batches, window after window in one process. */

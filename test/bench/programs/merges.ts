@@ -9,6 +9,7 @@ import { addresses } from '../../../src/datasets/addresses.ts';
 import { mergeStaged, PLAN_FOR_FEW, planFor } from '../../../src/store/load-window.ts';
 import { openPool, RUN_CONNECTIONS, setPipeline } from '../../../src/store/pool.ts';
 import { FEW_ROWS, prepareStaging, stageRows } from '../../../src/store/staging.ts';
+import { tableOptions } from '../../support/table-options.ts';
 import { FRESH_STAGING } from '../fresh-staging.ts';
 import { serveTasks } from '../program.ts';
 import { ORG } from '../rows.ts';
@@ -58,14 +59,7 @@ serveTasks(async (task: MergesTask): Promise<number> => {
 
 async function fetchWindow({ tableUrl }: MergesTask): Promise<Window> {
   const { body } = await request(tableUrl);
-  const { header, batches } = await readTable(body, {
-    dataset: addresses,
-    orgCode: ORG,
-    acceptOrg: () => false,
-    declaredCharset: null,
-    forcedCharset: 'auto',
-    quotes: 'none',
-  });
+  const { header, batches } = await readTable(body, tableOptions(addresses, ORG));
   const rows: Row[] = [];
   for await (const batch of batches) rows.push(...batch.rows);
   return { header, rows };
