@@ -24,17 +24,18 @@ import type { Backend } from './backend.ts';
 import { cancelOnAbort } from './cancellation.ts';
 import { type ClaimSignal, followClaim } from './claim-signal.ts';
 import { compareStaged, markAbsent, stagedKeys } from './compare.ts';
-import { databaseError, failureOf, isRefused } from './database-error.ts';
-import { type Duplicates, removeDuplicates } from './duplicates.ts';
+import { databaseError, isRefused } from './database-error.ts';
 import { PREVIEW, type Purpose, RUN } from './feed-lock.ts';
 import type { RunsInHand } from './heartbeat.ts';
 import { type HeldFeed, holdFeed } from './held-feed.ts';
 import { advanceByImport } from './imports.ts';
-import { classifyStaged, mergeStaged, type Outcome, planFor } from './load-window.ts';
+import { type Intake, mergedOf, mergeIntake, stageAll, takeIn } from './intake.ts';
+import { absentSince, classifyStaged } from './load-window.ts';
 import { type Database, sendTogether } from './pool.ts';
 import { resolveRejects, storeRejects } from './rejects.ts';
 import { advanceFeed, closeRun, settleFeed, startRun } from './runs.ts';
-import { STAGING, type Staged, stageRows } from './staging.ts';
+import { STAGING } from './staging.ts';
+import type { StraightPlan } from './straight.ts';
 
 /** What a claim needs besides its own connection. */
 export interface ClaimSurroundings {
@@ -65,11 +66,9 @@ export class PostgresClaim implements FeedClaim {
   readonly #stopCancelling: () => void;
   readonly #following: ClaimSignal;
   #runId: number | null = null;
-  #staged: { readonly header: Header; readonly rows: Staged; readonly out: Duplicates } | null =
-    null;
-  /** What is being staged; what follows it may have been refused for it. */
-  #arrival: Promise<unknown> = Promise.resolve();
+  #intake: Intake | null = null;
   #open = true;
+  /** Whether the staging table may have been touched. */
   #hasStaged = false;
 
   private constructor(client: PoolClient, surroundings: ClaimSurroundings, held: Held) {
@@ -153,29 +152,37 @@ export class PostgresClaim implements FeedClaim {
     if (this.#runId !== null) this.#surroundings.running.set(this.#runId, far);
   }
 
-  async stage(header: Header, batches: AsyncIterable<readonly Row[]>): Promise<void> {
-    const client = this.#client;
-    const dataset = this.#dataset;
+  async stage(
+    header: Header,
+    batches: AsyncIterable<readonly Row[]>,
+    merging: MergeOptions | null = null,
+  ): Promise<void> {
+    const straight = this.#straightPlan(merging);
     this.#hasStaged = true;
-    this.#staged = await this.#guard(async () => {
-      const rows = await stageRows(client, dataset, header, batches);
-      this.#arrival = rows.arrival;
-      await planFor(client, dataset, rows.rows);
-      return { header, rows, out: await removeDuplicates(client, dataset, header, rows.repeats) };
-    });
+    const intake = await this.#guard(() =>
+      takeIn(this.#client, this.#dataset, header, batches, straight),
+    );
+    this.#intake = intake;
+    this.#hasStaged = intake.staged.held === null;
+  }
+
+  /** How first rows may go straight to their place; null if they may not. */
+  #straightPlan(merging: MergeOptions | null): StraightPlan | null {
+    const { orgCode, extractAt } = this.feed;
+    if (merging === null || absentSince(extractAt, merging) !== null) return null;
+    return { orgCode, runId: this.#runId!, syncedThrough: merging.syncedThrough };
   }
 
   async classify(options: MergeOptions): Promise<Merged> {
-    const { header } = this.#staged!;
-    return this.#merged(
-      await this.#onStaged(() => classifyStaged(this.#client, this.#dataset, header, options)),
+    const counts = await this.#onStaged(({ header }) =>
+      classifyStaged(this.#client, this.#dataset, header, options),
     );
+    return mergedOf(this.#intake!, counts);
   }
 
   compare(options: CompareOptions): Promise<Differences> {
-    const { header } = this.#staged!;
     const { orgCode } = this.feed;
-    return this.#onStaged(() =>
+    return this.#onStaged(({ header }) =>
       compareStaged(this.#client, this.#dataset, header, { ...options, orgCode }),
     );
   }
@@ -189,19 +196,11 @@ export class PostgresClaim implements FeedClaim {
   }
 
   async merge(options: MergeOptions): Promise<Merged> {
-    const { header, rows, out } = this.#staged!;
     const { orgCode, extractAt } = this.feed;
-    const own = { runId: this.#runId!, rows: rows.rows - out.duplicate, ascending: rows.ascending };
-    const plan = { ...options, ...own, orgCode, extractAt };
-    return this.#merged(
-      await this.#onStaged(() => mergeStaged(this.#client, this.#dataset, header, plan)),
-    );
-  }
-
-  #merged(counts: Outcome): Merged {
-    const { rows, out } = this.#staged!;
-    const { duplicate, superseded } = out;
-    return { counts: { ...counts, duplicate }, flagged: rows.flagged - out.flagged, superseded };
+    const plan = { ...options, runId: this.#runId!, orgCode, extractAt };
+    const intake = this.#intake!;
+    const counts = await this.#guard(() => mergeIntake(this.#client, this.#dataset, intake, plan));
+    return mergedOf(intake, counts);
   }
 
   async commit(commit: WindowCommit): Promise<void> {
@@ -213,7 +212,8 @@ export class PostgresClaim implements FeedClaim {
   }
 
   async #commit(commit: RunCommit, advance: () => Promise<void>): Promise<void> {
-    const header = this.#staged && keptHeader(this.#staged.header, this.#dataset);
+    const intake = this.#intake;
+    const header = intake && keptHeader(intake.header, this.#dataset);
     await this.#guard(async () => {
       sendTogether(this.#client);
       // One behind the other, in this order; nothing of a run that turns out to be closed is committed.
@@ -222,6 +222,10 @@ export class PostgresClaim implements FeedClaim {
           feedId: this.feed.id,
           runId: this.#runId!,
           windowTo: commit.window.to,
+          stage: () => this.#stageAll(),
+          straight: intake?.staged.straight
+            ? { dataset: this.#dataset, orgCode: this.feed.orgCode }
+            : null,
         }),
         closeRun(this.#db, this.#runId!, this.feed.id, commit),
         advance(),
@@ -267,14 +271,19 @@ export class PostgresClaim implements FeedClaim {
     this.#client.release(broken || this.#signal.aborted);
   }
 
-  /** Work on the staged rows. */
-  #onStaged<T>(work: () => Promise<T>): Promise<T> {
+  /** Work on the staging table, with all that was taken in there. */
+  #onStaged<T>(work: (intake: Intake) => Promise<T>): Promise<T> {
     return this.#guard(async () => {
-      const result = await work();
-      // Ended by then: what never was staged must not pass for unchanged.
-      await this.#arrival;
-      return result;
+      await this.#stageAll();
+      if (this.#intake!.staged.straight) throw new Error('not all rows are staged');
+      return work(this.#intake!);
     });
+  }
+
+  async #stageAll(): Promise<void> {
+    if (this.#intake === null) return;
+    this.#hasStaged = true;
+    this.#intake = await stageAll(this.#client, this.#dataset, this.#intake);
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
@@ -282,8 +291,7 @@ export class PostgresClaim implements FeedClaim {
       return await work();
     } catch (error) {
       if (this.#signal.aborted) throw new InterruptedError();
-      const cause = isRefused(error) ? await failureOf(this.#arrival) : null;
-      throw databaseError(cause ?? error);
+      throw databaseError(error);
     }
   }
 }

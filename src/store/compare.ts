@@ -4,7 +4,7 @@ import { type Finding, type FindingKind, KEPT_FINDINGS } from '../core/finding.t
 import type { Header } from '../core/table/header.ts';
 import type { CompareOptions, Differences } from '../sync/ports.ts';
 import { clauses, isBack, planFor } from './load-window.ts';
-import { MANY_ROWS, STAGING } from './staging.ts';
+import { MANY_ROWS, STAGING, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
 // Set-based SQL over columns known only at run time, as in load-window.ts.
@@ -41,7 +41,8 @@ export async function compareStaged(
     orgCode,
   }: CompareOptions & { readonly orgCode: string },
 ): Promise<Differences> {
-  const { target, staged, match, differs, content } = clauses(dataset, header);
+  const { target, match, differs, content } = clauses(dataset, header);
+  const staged = stagedRows(dataset).select(1);
   const { key } = dataset;
   const back = isBack('$4', '$1', differs);
   const named = [...content, 'absent_since'].map((name) =>

@@ -41,14 +41,6 @@ export function isRefused(error: unknown): boolean {
   return (error as { readonly code?: string } | null)?.code === '25P02';
 }
 
-/** What a promise fails with; null if it does not. */
-export function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => null,
-    (failure: unknown) => failure,
-  );
-}
-
 /** Which failure a SQLSTATE or system code stands for, the first that fits; all others are `DATABASE_BUSY`. */
 const CODES: readonly (readonly [RegExp, RetryableCode])[] = [
   // A constraint refused what we wrote. That is our fault, not the server's.

@@ -39,7 +39,7 @@ export interface VccAddress {
   /**
    * when its content last changed here
    */
-  changed_at: Timestamp;
+  changed_at: Generated<Timestamp>;
   /**
    * columns that the document does not name, by their header
    */
@@ -47,7 +47,7 @@ export interface VccAddress {
   /**
    * when the row first arrived
    */
-  first_seen_at: Timestamp;
+  first_seen_at: Generated<Timestamp>;
   /**
    * values the document does not allow, as column:what; null if none
    */
@@ -305,7 +305,7 @@ export interface VccMeter {
   /**
    * when its content last changed here
    */
-  changed_at: Timestamp;
+  changed_at: Generated<Timestamp>;
   /**
    * columns that the document does not name, by their header
    */
@@ -313,7 +313,7 @@ export interface VccMeter {
   /**
    * when the row first arrived
    */
-  first_seen_at: Timestamp;
+  first_seen_at: Generated<Timestamp>;
   /**
    * values the document does not allow, as column:what; null if none
    */
@@ -650,7 +650,7 @@ export interface VccSubscriber {
   /**
    * when its content last changed here
    */
-  changed_at: Timestamp;
+  changed_at: Generated<Timestamp>;
   /**
    * columns that the document does not name, by their header
    */
@@ -658,7 +658,7 @@ export interface VccSubscriber {
   /**
    * when the row first arrived
    */
-  first_seen_at: Timestamp;
+  first_seen_at: Generated<Timestamp>;
   /**
    * values the document does not allow, as column:what; null if none
    */
@@ -717,7 +717,7 @@ export interface VccSupplyPoint {
   /**
    * when its content last changed here
    */
-  changed_at: Timestamp;
+  changed_at: Generated<Timestamp>;
   /**
    * columns that the document does not name, by their header
    */
@@ -725,7 +725,7 @@ export interface VccSupplyPoint {
   /**
    * when the row first arrived
    */
-  first_seen_at: Timestamp;
+  first_seen_at: Generated<Timestamp>;
   /**
    * values the document does not allow, as column:what; null if none
    */

@@ -1,9 +1,10 @@
 import type { PoolClient } from 'pg';
 import type { Dataset } from '../core/dataset.ts';
+import type { Repeats } from '../core/table/duplicate-keys.ts';
 import type { Header } from '../core/table/header.ts';
 import type { Reject } from '../core/table/row.ts';
 import { hashLine } from '../core/table/table-reader.ts';
-import { STAGING, type Staged, stagedColumn } from './staging.ts';
+import { STAGING, stagedColumn } from './staging.ts';
 
 /** Superseded lines kept per run; all are counted. */
 const KEPT_SUPERSEDED = 1000;
@@ -24,6 +25,8 @@ export interface Duplicates {
   readonly superseded: readonly Reject[];
 }
 
+export const NO_DUPLICATES: Duplicates = { duplicate: 0, flagged: 0, superseded: [] };
+
 /**
  * Takes duplicates out of the staging table: the later line of a key wins; an earlier one that differs
  * is kept among the rejects (P6).
@@ -34,9 +37,9 @@ export async function removeDuplicates(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
-  repeats: Staged['repeats'],
+  repeats: Repeats,
 ): Promise<Duplicates> {
-  if (repeats.length === 0) return { duplicate: 0, flagged: 0, superseded: [] };
+  if (repeats.length === 0) return NO_DUPLICATES;
   const content = [...dataset.columns.map(({ name }) => stagedColumn(dataset, name)), 'extra'];
   const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
   const named = repeats === 'many' ? [] : [repeats];

@@ -4,6 +4,7 @@ import { RetryableError } from '../core/errors.ts';
 import type { MergeCounts } from '../core/receipt.ts';
 import type { Header } from '../core/table/header.ts';
 import type { MergeOptions } from '../sync/ports.ts';
+import type { RowSource } from './row-source.ts';
 import { contentColumns, FEW_ROWS, MANY_ROWS, stagedRows } from './staging.ts';
 import { toTimestamp } from './time.ts';
 
@@ -22,7 +23,6 @@ export type Outcome = Omit<MergeCounts, 'duplicate'>;
 /** What the merge statements of one header have in common. */
 export interface Clauses {
   readonly target: string;
-  readonly staged: string;
   /**
    * Joins staged rows `s` to stored rows `t`. Of many rows, the organisation is only a filter behind the
    * key: known to be unique, the table would be the one that is hashed, and large tables then written all
@@ -45,7 +45,6 @@ export function clauses(dataset: Dataset, header: Header, rows = Infinity): Clau
   const row = (alias: string) => `(${content.map((name) => `${alias}.${name}`).join(', ')})`;
   return {
     target: `vcc.${dataset.table}`,
-    staged: stagedRows(dataset),
     match: `t.${dataset.key} = s.${dataset.key} and t.org_code ${rows > FEW_ROWS ? 'is not distinct from' : '='} s.org_code`,
     differs: `${row('t')} is distinct from ${row('s')}`,
     columns,
@@ -77,7 +76,7 @@ export async function planFor(client: PoolClient, dataset: Dataset, rows: number
 }
 
 /**
- * Counts what a merge of the staged rows would do without doing it, for a preview; `mergeStaged` counts
+ * Counts what a merge of the staged rows would do without doing it, for a preview; `mergeRows` counts
  * the same (design section 3).
  */
 export async function classifyStaged(
@@ -86,7 +85,8 @@ export async function classifyStaged(
   header: Header,
   options: MergeOptions,
 ): Promise<Outcome> {
-  const { target, staged, match, differs } = clauses(dataset, header);
+  const { target, match, differs } = clauses(dataset, header);
+  const staged = stagedRows(dataset).select(1);
   const { rows } = await client.query<Outcome>(
     `select
         count(*) filter (where not known) as inserted,
@@ -102,11 +102,11 @@ export async function classifyStaged(
   return rows[0]!;
 }
 
-/** What `mergeStaged` must know besides the options. */
+/** What a merge must know besides the options. */
 export interface MergePlan extends MergeOptions {
-  /** Of a run that has written no row yet: by it a row tells that it was updated. */
+  /** Of a run that has written none of these rows yet: by it a row tells that it was updated. */
   readonly runId: number;
-  /** Rows in the staging table, of which no two have the same key. */
+  /** How many there are, of which no two have the same key. */
   readonly rows: number;
   /** Whether they lie there in the order of their keys. */
   readonly ascending: boolean;
@@ -115,9 +115,17 @@ export interface MergePlan extends MergeOptions {
   readonly extractAt: number | null;
 }
 
+/** When what an older window delivers has been absent since, as a newer extract has told; null: it is not. */
+export function absentSince(
+  extractAt: number | null,
+  { syncedThrough, force }: MergeOptions,
+): number | null {
+  return extractAt !== null && extractAt > syncedThrough && !force ? extractAt : null;
+}
+
 /**
- * Merges the staged rows and counts what becomes of them: what differs is updated and what does not
- * advances, all in one pass; then what is new is inserted, and what is left is counted.
+ * Merges delivered rows and counts what becomes of them: what differs is updated and what does not
+ * advances, all in one pass; what is new is inserted, and what is left is counted.
  *
  * Unchanged rows must advance too: else a row that went A, B, A could fall back to B when the middle
  * window is repeated.
@@ -125,66 +133,123 @@ export interface MergePlan extends MergeOptions {
  * A row that another transaction changes at the same time (rows of an organisation without feeds of its own,
  * which two feeds deliver) is judged by what that one leaves.
  *
+ * @param source where the rows are; by default they are staged
  * @throws RetryableError `DATABASE_BUSY` if another transaction inserted or deleted rows at the same time
  */
-export async function mergeStaged(
+export async function mergeRows(
   client: PoolClient,
   dataset: Dataset,
   header: Header,
-  { rows, ascending, runId, orgCode, extractAt, ...options }: MergePlan,
+  plan: MergePlan,
+  source: RowSource = stagedRows(dataset),
 ): Promise<Outcome> {
+  const { rows } = plan;
   if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
   const parts = clauses(dataset, header, rows);
-  const { from, syncedThrough, force } = options;
-  const values = [toTimestamp(syncedThrough), runId, force, toTimestamp(from)];
-  // Headers that lack a column are rare and each makes other statements: those are not kept.
-  const keeps = rows <= FEW_ROWS && header.absent.length === 0;
-  const prepared = (step: string): Prepared => (keeps ? { name: `${step} ${dataset.name}` } : {});
-  // What a newer extract lacked is not there for an older window.
-  const absent = extractAt !== null && extractAt > syncedThrough && !force;
-  const toInsert = [...values.slice(0, 2), orgCode, absent ? toTimestamp(extractAt) : null];
-  // The index of the keys is filled page by page then, and not all over.
-  const order = rows < MANY_ROWS || ascending ? '' : `order by s.${dataset.key}`;
-  const insert = () => insertNew(client, parts, toInsert, { ...prepared('insert'), order });
-  // Few rows are asked about in one go; for many it is worth knowing first whether any is left.
-  const [{ updated, advanced }, few] = await Promise.all([
-    writeKnown(client, parts, values, prepared('write')),
-    rows <= FEW_ROWS ? insert() : null,
-  ]);
-  const known = updated + advanced;
-  const inserted = few ?? (known === rows ? 0 : await insert());
-  const left = rows - known - inserted;
-  const stale = left === 0 ? 0 : await countStale(client, parts, options, left);
+  // Headers that lack a column are rare and each makes another statement: those are not kept.
+  const name = `merge ${source.values.length} ${dataset.name}`;
+  const prepared = header.absent.length === 0 ? { name } : {};
+  const written =
+    rows <= FEW_ROWS
+      ? await mergeAtOnce(client, parts, plan, source, prepared)
+      : await mergeInSteps(client, dataset, parts, plan, source);
+  const { inserted, updated, advanced } = written;
+  const left = rows - inserted - updated - advanced;
+  const stale = left === 0 ? 0 : await countStale(client, parts, plan, source, left);
   return { inserted, updated, unchanged: advanced + left - stale, stale };
 }
 
-/** The name of a statement that is planned once for a connection; none for one planned for its rows. */
-type Prepared = { readonly name?: string };
+/** What a merge has written. */
+interface Written {
+  readonly updated: number;
+  readonly advanced: number;
+  readonly inserted: number;
+}
 
-/** Writes what is known already and may be written. */
-async function writeKnown(
+/** Merges a few rows by one statement, of which each half sees what was there before. */
+async function mergeAtOnce(
   client: PoolClient,
-  { target, staged, match, differs, content }: Clauses,
-  values: readonly unknown[],
-  prepared: Prepared,
-): Promise<{ updated: number; advanced: number }> {
-  // What does not differ is written over with the same: to tell would cost more.
-  const text = `with written as (
-        update ${target} t set
-          ${content.map((name) => `${name} = s.${name}`).join(', ')},
-          changed_at = case when ${differs} then statement_timestamp() else t.changed_at end,
-          run_id = case when ${differs} then $2 else t.run_id end,
-          flags = s.flags, synced_through = greatest(t.synced_through, $1),
-          absent_since = case when $3 or ${isBack('$4', '$1', differs)} then null else t.absent_since end
-        from ${staged} s
-        where ${match} and ${toWrite(differs, '$4', '$1', '$3')}
-        returning t.run_id = $2 as differed
-      )
-      select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced
+  parts: Clauses,
+  plan: MergePlan,
+  source: RowSource,
+  prepared: { readonly name?: string },
+): Promise<Written> {
+  const staged = source.select(7);
+  const text = `with written as (${updateKnown(parts, staged, { force: '$3', from: '$4' })}),
+      added as (${insertNew(parts, staged, { orgCode: '$5', absentSince: '$6' })} returning 1)
+      select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced,
+        (select count(*) from added) as inserted
       from written`;
-  type Written = { updated: number; advanced: number };
-  const { rows } = await client.query<Written>({ ...prepared, text, values: [...values] });
-  return rows[0]!;
+  const values = [...updateValues(plan), ...insertValues(plan).slice(2), ...source.values];
+  return (await client.query<Written>({ ...prepared, text, values })).rows[0]!;
+}
+
+/** Merges many rows by two statements: it is worth knowing whether any is left to be inserted. */
+async function mergeInSteps(
+  client: PoolClient,
+  dataset: Dataset,
+  parts: Clauses,
+  plan: MergePlan,
+  source: RowSource,
+): Promise<Written> {
+  const update = updateKnown(parts, source.select(5), { force: '$3', from: '$4' });
+  const { rows } = await client.query<Omit<Written, 'inserted'>>(
+    `with written as (${update})
+      select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced
+      from written`,
+    [...updateValues(plan), ...source.values],
+  );
+  const { updated, advanced } = rows[0]!;
+  if (updated + advanced === plan.rows) return { updated, advanced, inserted: 0 };
+  // The index of the keys is filled page by page then, and not all over.
+  const order = plan.rows < MANY_ROWS || plan.ascending ? '' : `order by s.${dataset.key}`;
+  const insert = insertNew(parts, source.select(5), { orgCode: '$3', absentSince: '$4' });
+  const values = [...insertValues(plan), ...source.values];
+  const { rowCount } = await client.query(`${insert} ${order}`, values);
+  return { updated, advanced, inserted: rowCount ?? 0 };
+}
+
+/** A statement that writes what is known already and may be written; `updateValues` are its parameters. */
+function updateKnown(
+  { target, match, differs, content }: Clauses,
+  staged: string,
+  { force, from }: { readonly force: string; readonly from: string },
+): string {
+  // What does not differ is written over with the same: to tell would cost more.
+  return `update ${target} t set
+      ${content.map((name) => `${name} = s.${name}`).join(', ')},
+      changed_at = case when ${differs} then statement_timestamp() else t.changed_at end,
+      run_id = case when ${differs} then $2 else t.run_id end,
+      flags = s.flags, synced_through = greatest(t.synced_through, $1),
+      absent_since = case when ${force} or ${isBack(from, '$1', differs)} then null else t.absent_since end
+    from ${staged} s
+    where ${match} and ${toWrite(differs, from, '$1', force)}
+    returning t.run_id = $2 as differed`;
+}
+
+const updateValues = ({ syncedThrough, runId, force, from }: MergePlan) => [
+  toTimestamp(syncedThrough),
+  runId,
+  force,
+  toTimestamp(from),
+];
+
+/** A statement that inserts what is new; its parameters are the first two of `updateValues` and two more. */
+function insertNew(
+  { target, match, columns }: Clauses,
+  staged: string,
+  { orgCode, absentSince: since }: { readonly orgCode: string; readonly absentSince: string },
+): string {
+  const names = [...columns, 'flags', 'extra'].join(', ');
+  return `insert into ${target} (${names}, synced_through, run_id, absent_since)
+    select ${names}, $1, $2, case when s.org_code = ${orgCode} then ${since}::timestamptz end
+    from ${staged} s
+    where not exists (select from ${target} t where ${match})`;
+}
+
+function insertValues({ syncedThrough, runId, orgCode, extractAt, ...options }: MergePlan) {
+  const since = absentSince(extractAt, { syncedThrough, ...options });
+  return [toTimestamp(syncedThrough), runId, orgCode, since === null ? null : toTimestamp(since)];
 }
 
 /**
@@ -207,35 +272,19 @@ const toWrite = (differs: string, from: string, through: string, force: string) 
     else t.synced_through < ${through} or (t.synced_through = ${through} and t.flags is distinct from s.flags)
       or ${isBack(from, through, 'false')} or (${force} and t.absent_since is not null) end`;
 
-async function insertNew(
-  client: PoolClient,
-  { target, staged, match, columns }: Clauses,
-  values: readonly unknown[],
-  { order, ...prepared }: Prepared & { readonly order: string },
-): Promise<number> {
-  const names = [...columns, 'flags', 'extra'].join(', ');
-  const text = `insert into ${target} (${names}, first_seen_at, changed_at, synced_through, run_id, absent_since)
-      select ${names}, statement_timestamp(), statement_timestamp(), $1, $2,
-        case when s.org_code = $3 then $4::timestamptz end
-      from ${staged} s
-      where not exists (select from ${target} t where ${match})
-      ${order}`;
-  const { rowCount } = await client.query({ ...prepared, text, values: [...values] });
-  return rowCount ?? 0;
-}
-
 /** Counts the stale among the rows that were not written, and makes sure that all are accounted for. */
 async function countStale(
   client: PoolClient,
-  { target, staged, match, differs }: Clauses,
+  { target, match, differs }: Clauses,
   { from, syncedThrough, force }: MergeOptions,
+  source: RowSource,
   left: number,
 ): Promise<number> {
   const { rows } = await client.query<{ stale: number; missed: number }>(
     `select count(*) filter (where ${differs}) as stale,
         count(*) filter (where t.org_code is null or ${toWrite(differs, '$3', '$1', '$2')}) as missed
-      from ${staged} s left join ${target} t on ${match}`,
-    [toTimestamp(syncedThrough), force, toTimestamp(from)],
+      from ${source.select(4)} s left join ${target} t on ${match}`,
+    [toTimestamp(syncedThrough), force, toTimestamp(from), ...source.values],
   );
   const { stale, missed } = rows[0]!;
   if (missed > 0 || stale > left) {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { PoolClient } from 'pg';
+import type { Dataset } from '../core/dataset.ts';
 import { keepKey } from '../core/line-mask.ts';
 import type { Reject, SeenReject } from '../core/table/row.ts';
 import type { Database } from './pool.ts';
@@ -102,6 +103,10 @@ export interface Resolution {
   readonly runId: number;
   /** Milliseconds. */
   readonly windowTo: number;
+  /** Puts those of its rows into the staging table that are not there yet. */
+  readonly stage: () => Promise<void>;
+  /** Where the run has put rows that were never staged; null if there are none. */
+  readonly straight: { readonly dataset: Dataset; readonly orgCode: string } | null;
 }
 
 /**
@@ -111,7 +116,7 @@ export interface Resolution {
  */
 export async function resolveRejects(
   client: PoolClient,
-  { feedId, runId, windowTo }: Resolution,
+  { feedId, runId, windowTo, stage, straight }: Resolution,
 ): Promise<void> {
   const { rows } = await client.query({
     name: 'has open rejects',
@@ -119,13 +124,18 @@ export async function resolveRejects(
     values: [feedId],
   });
   if (rows.length === 0) return;
+  await stage();
+  const elsewhere = straight
+    ? `or exists (select from vcc.${straight.dataset.table} t
+        where t.${straight.dataset.key} = j.row_key and t.org_code = $4 and t.run_id = $2)`
+    : '';
   // Neither planned for few rows nor by a plan that was kept: there may be many on either side.
   await client.query('set local enable_hashjoin to default');
   await client.query(
     `update vcc.reject j set resolved_at = now(), resolved_by_run = $2
       where j.feed_id = $1 and j.resolved_at is null and j.row_key is not null
         and j.reason <> 'other_org' and j.window_to <= $3
-        and exists (select from ${STAGING} s where s.row_key = j.row_key)`,
-    [feedId, runId, toTimestamp(windowTo)],
+        and (exists (select from ${STAGING} s where s.row_key = j.row_key) ${elsewhere})`,
+    [feedId, runId, toTimestamp(windowTo), ...(straight ? [straight.orgCode] : [])],
   );
 }

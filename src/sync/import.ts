@@ -138,9 +138,11 @@ function loadImport(
     },
     open: async () => table,
     maxRejects,
-    async inspect(unread) {
-      if (absent) comparison = await inspectExtract(claim, window.to, unread, absent);
-    },
+    ...(absent && {
+      async inspect(unread: number) {
+        comparison = await inspectExtract(claim, window.to, unread, absent);
+      },
+    }),
     merging: () => ({
       from: window.from,
       syncedThrough: window.to,

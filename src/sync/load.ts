@@ -74,7 +74,8 @@ export interface Load<R> {
   /** Percent of lines that may be refused; null: the default. */
   readonly maxRejects: number | null;
   /**
-   * Looks at the staged rows before they are merged; what it throws fails the run.
+   * Looks at the staged rows before they are merged; what it throws fails the run. Without it, rows may go
+   * straight to their place.
    *
    * @param unread refused lines whose rows may be those of the organisation
    */
@@ -169,10 +170,15 @@ async function mergeTable<R>(
     claim.note(far);
     world.onProgress?.({ runId, ...far });
   };
-  await stageTable(world, claim, bytes, tally, { ...(load.read && { read: load.read }), report });
+  const merge = load.merging(bytes);
+  await stageTable(world, claim, bytes, tally, {
+    report,
+    ...(load.read && { read: load.read }),
+    // What is looked at before must not lie in its place by then.
+    ...(!load.inspect && { merging: merge }),
+  });
   checkRejects(tally, load.maxRejects);
   await load.inspect?.(tally.unread);
-  const merge = load.merging(bytes);
   tally.merged(await claim.merge(merge));
   return merge;
 }

@@ -139,8 +139,17 @@ export interface FeedStaging {
   readonly databaseNow: number;
   /** Aborts when the caller stops, or when the connection is lost; its reason is a `SyncError`. */
   readonly signal: AbortSignal;
-  /** Takes the rows into the connection's staging table; duplicates are taken out. */
-  stage(header: Header, rows: AsyncIterable<readonly Row[]>): Promise<void>;
+  /**
+   * Takes the rows in, beside the tables; duplicates are taken out.
+   *
+   * @param merging how a run will merge them, if nothing else is asked of them before: rows of an
+   *   organisation that has none yet may go straight to their place then
+   */
+  stage(
+    header: Header,
+    rows: AsyncIterable<readonly Row[]>,
+    merging?: MergeOptions | null,
+  ): Promise<void>;
   /** Counts what a merge of the staged rows would do, without doing it. */
   classify(options: MergeOptions): Promise<Merged>;
   /** Tells how the staged rows and the table differ, without doing anything about it. */
@@ -168,7 +177,7 @@ export interface FeedClaim extends FeedStaging {
   start(run: RunStart): Promise<number>;
   /** Takes note of how far the run's table has come: its next sign of life tells it. */
   note(far: TableProgress): void;
-  /** Merges the staged rows and counts the same as `classify`. */
+  /** Merges the rows and counts the same as `classify`. */
   merge(options: MergeOptions): Promise<Merged>;
   /**
    * Marks the feed's rows that the staged ones, a full extract of that time, lack as absent since then;

@@ -6,7 +6,7 @@ import { readTable, type Table, type TableOptions } from '../core/table/table-re
 import { settledUntil } from '../core/window.ts';
 import { CATALOGUE } from '../datasets/catalogue.ts';
 import type { LoadWorld } from './load.ts';
-import type { Download, FeedStaging, FeedStore, TableBytes } from './ports.ts';
+import type { Download, FeedStaging, FeedStore, MergeOptions, TableBytes } from './ports.ts';
 import type { SyncWorld } from './sync-window.ts';
 import type { Tally } from './tally.ts';
 
@@ -50,6 +50,8 @@ export interface StageOptions {
   readonly read?: (table: TableBytes, options: TableOptions) => Promise<Table>;
   /** Told that more lines were read. */
   readonly report?: () => void;
+  /** How they will be merged, if nothing else is asked of the staged rows before. */
+  readonly merging?: MergeOptions;
 }
 
 /** Reads a table and stages its rows; refused lines are counted and kept back. */
@@ -58,7 +60,11 @@ export async function stageTable(
   staging: FeedStaging,
   bytes: TableBytes,
   tally: Tally,
-  { read = ({ body }, options) => readTable(body, options), report = () => {} }: StageOptions = {},
+  {
+    read = ({ body }, options) => readTable(body, options),
+    report = () => {},
+    merging,
+  }: StageOptions = {},
 ): Promise<void> {
   const dataset = CATALOGUE[staging.feed.dataset];
   const ownOrgs = settings.otherOrgs === 'accept' ? await feeds.orgCodes() : null;
@@ -71,7 +77,7 @@ export async function stageTable(
     quotes: settings.quotes,
   });
   tally.header = keptHeader(table.header, dataset);
-  await staging.stage(table.header, tally.counted(table.batches, report));
+  await staging.stage(table.header, tally.counted(table.batches, report), merging);
 }
 
 /**

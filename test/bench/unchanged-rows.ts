@@ -4,10 +4,11 @@ import { startEmbeddedPostgres } from '../../src/cli/embedded-postgres.ts';
 import { readHeader } from '../../src/core/table/header.ts';
 import type { Row } from '../../src/core/table/row.ts';
 import { CATALOGUE } from '../../src/datasets/catalogue.ts';
-import { mergeStaged, planFor } from '../../src/store/load-window.ts';
+import { mergeRows, planFor } from '../../src/store/load-window.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openPool } from '../../src/store/pool.ts';
-import { prepareStaging, stageRows } from '../../src/store/staging.ts';
+import { stageRows } from '../../src/store/stage-rows.ts';
+import { prepareStaging } from '../../src/store/staging.ts';
 import { databaseUrl } from '../support/database-names.ts';
 
 // What rows that come unchanged cost by the fill factor of their table: the figures behind the fill
@@ -54,6 +55,7 @@ function meter(number: number): Row {
   return {
     lineNo: number + 2,
     key: code,
+    orgCode: 'WJ0105',
     values: dataset.columns.map(({ name }) => values[name]!),
     flags: null,
     extra: null,
@@ -111,7 +113,7 @@ async function load(client: PoolClient, rows: readonly Row[], through: number): 
     orgCode: 'WJ0105',
     extractAt: null,
   };
-  await mergeStaged(client, dataset, header, { ...options, ...plan });
+  await mergeRows(client, dataset, header, { ...options, ...plan });
   await client.query('commit');
   const seconds = (performance.now() - started) / 1000;
   const after = await counters(client);

@@ -360,6 +360,7 @@ describe('a run without a sign of life', () => {
       (_, index): Row => ({
         lineNo: index + 2,
         key: `M${index}`,
+        orgCode: 'WJ0105',
         values: values.with(0, `M${index}`),
         flags: null,
         extra: null,

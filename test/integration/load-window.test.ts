@@ -1,153 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MINUTE } from '../../src/core/china-time.ts';
-import type { Dataset } from '../../src/core/dataset.ts';
-import { balances, type Receipt } from '../../src/core/receipt.ts';
-import { type Header, readHeader } from '../../src/core/table/header.ts';
+import { balances } from '../../src/core/receipt.ts';
 import type { Reject, Row } from '../../src/core/table/row.ts';
-import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
-import { prepareStaging, stageRows } from '../../src/store/staging.ts';
+import { CATALOGUE } from '../../src/datasets/catalogue.ts';
+import { stageRows } from '../../src/store/stage-rows.ts';
+import { prepareStaging } from '../../src/store/staging.ts';
 import { Store } from '../../src/store/store.ts';
-import type { FeedClaim, Merged } from '../../src/sync/ports.ts';
-import { useDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { batches, headerOf, lines, ORG, T0, useWindowLoads } from '../support/window-loads.ts';
 
-const ORG = 'WJ0105';
-const T0 = Date.UTC(2026, 9, 20);
 const never = new AbortController().signal;
 const { subscribers, meters } = CATALOGUE;
 
-const database = useDatabase();
-let store: Store;
-const feeds = new Map<string, number>();
-
-beforeEach(async () => {
-  // One connection for runs: what one leaves behind, the next one meets.
-  store = new Store(database.url, { runs: 1 });
-  await query(`truncate vcc.address, vcc.supply_point, vcc.subscriber, vcc.meter, vcc.reject,
-    vcc.run, vcc.request, vcc.feed, vcc.org restart identity cascade`);
-  await query('insert into vcc.org (org_code) values ($1)', [ORG]);
-  const rows = await query<{ id: number; dataset: string }>(
-    'insert into vcc.feed (org_code, dataset) select $1, unnest($2::text[]) returning id, dataset',
-    [ORG, DATASETS.map(({ name }) => name)],
-  );
-  for (const { id, dataset } of rows) feeds.set(dataset, id);
-});
-afterEach(async () => {
-  await store.close();
-});
-
-async function query<R extends object>(text: string, values: unknown[] = []): Promise<R[]> {
-  return (await database.pool.query<R>(text, values)).rows;
-}
-
-type Values = Readonly<Record<string, string | null>>;
-
-function headerOf(dataset: Dataset, lacking: readonly string[] = []): Header {
-  const columns = dataset.columns.filter(({ name }) => !lacking.includes(name));
-  return readHeader(
-    columns.map(({ header }) => header),
-    dataset,
-  );
-}
-
-/** Lines of a table: columns that are not given are null, `org_code` is ours unless given. */
-function lines(dataset: Dataset, rows: readonly Values[], from = 2): Row[] {
-  return rows.map((row, index) => {
-    const values = dataset.columns.map(({ name }) =>
-      name === 'org_code' ? (row.org_code ?? ORG) : (row[name] ?? null),
-    );
-    const text = values.some((value) => /[|\n]/.test(value ?? '')) ? null : values.join('|');
-    const key = row[dataset.key] ?? '';
-    return { lineNo: from + index, key, values, flags: null, extra: null, text };
-  });
-}
-
-async function* batches(rows: readonly Row[], size = 300): AsyncGenerator<readonly Row[]> {
-  for (let start = 0; start < rows.length; start += size) yield rows.slice(start, start + size);
-}
-
-interface Load {
-  readonly dataset?: Dataset;
-  readonly header?: Header;
-  readonly through?: number;
-  readonly force?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-async function claimFor(dataset: Dataset, through: number, signal = never): Promise<FeedClaim> {
-  const claim = (await store.feeds.claim(feeds.get(dataset.name)!, signal))!;
-  const window = { from: through - MINUTE, to: through };
-  await claim.start({ trigger: 'schedule', requestId: null, window, requested: window });
-  return claim;
-}
-
-/** Loads rows as one window that ends at `through`, and answers what was counted. */
-async function load(
-  rows: AsyncIterable<readonly Row[]> | readonly Row[],
-  {
-    dataset = subscribers,
-    header = headerOf(dataset),
-    through = T0,
-    force = false,
-    signal,
-  }: Load = {},
-): Promise<Merged & { receipt: Receipt }> {
-  const claim = await claimFor(dataset, through, signal);
-  try {
-    await claim.stage(header, Array.isArray(rows) ? batches(rows) : (rows as AsyncIterable<Row[]>));
-    const options = { from: through - MINUTE, syncedThrough: through, force };
-    const foreseen = await claim.classify(options);
-    const merged = await claim.merge(options);
-    expect(merged).toEqual(foreseen);
-    const { inserted, updated, unchanged, stale, duplicate } = merged.counts;
-    const accepted = inserted + updated + unchanged + stale + duplicate;
-    const receipt = {
-      ...merged.counts,
-      accepted,
-      lines: accepted,
-      rejected: 0,
-      flagged: merged.flagged,
-    };
-    await claim.commit({
-      window: { from: through - MINUTE, to: through },
-      receipt,
-      facts: { seq: null, httpStatus: 200, bytes: 0, sha256: null, clockSkew: null },
-      rejects: merged.superseded,
-      seen: [],
-      since: through - MINUTE,
-      nextDueAt: through,
-      noticeDueAt: through,
-      finishedRequests: [],
-      deep: null,
-      missed: 0,
-    });
-    return { ...merged, receipt };
-  } catch (error) {
-    await claim.release();
-    throw error;
-  }
-}
-
-interface Stored {
-  readonly key: string;
-  readonly content: Values;
-  readonly changed_at: Date;
-  readonly synced_through: Date;
-  readonly run_id: number;
-}
-
-async function stored(dataset: Dataset = subscribers): Promise<Map<string, Stored>> {
-  const rows = await query<Stored>(
-    `select ${dataset.key} as key, changed_at, synced_through, run_id, jsonb_build_object(${dataset.columns
-      .map(({ name }) => `'${name}', ${name}`)
-      .join(', ')}) as content
-      from vcc.${dataset.table} order by ${dataset.key}`,
-  );
-  return new Map(rows.map((row) => [row.key, row]));
-}
+const loads = useWindowLoads();
+const { claimFor, load, query, stored } = loads;
 
 /** Whether anybody holds a feed's lock, or a transaction of a run is open. */
 async function leftOpen(): Promise<object[]> {
@@ -422,7 +291,7 @@ describe('the database', () => {
     values ($1, 'WJ0105', 'meters', 'cli', '2026-01-01Z', '2026-01-02Z', 'test', $2,
       case when $2 = 'running' then null else now() end, `;
   const run = (status: string, numbers: string) =>
-    query(`${RUN} ${numbers})`, [feeds.get('meters'), status]);
+    query(`${RUN} ${numbers})`, [loads.feedOf(meters), status]);
   const refused = (constraint: string) => expect.objectContaining({ code: '23514', constraint });
 
   it('takes a receipt that balances', async () => {
@@ -580,7 +449,7 @@ describe('a COPY that fails half way', () => {
       yield* batches(many(() => 'fine').slice(0, 1_200));
       throw cause;
     }
-    const client = new pg.Client({ connectionString: database.url });
+    const client = new pg.Client({ connectionString: loads.database.url });
     await client.connect();
     await prepareStaging(client as unknown as pg.PoolClient);
     await client.query('begin');
@@ -629,8 +498,7 @@ describe('rows that come unchanged under a newer window', () => {
   });
   const updates = async () => {
     // What a backend has counted reaches the statistics when it is idle or ends.
-    await store.close();
-    store = new Store(database.url, { runs: 1 });
+    await loads.reopen();
     const [found] = await query<{ all: number; heapOnly: number }>(
       `select n_tup_upd as all, n_tup_hot_upd as "heapOnly" from pg_stat_user_tables
         where relid = 'vcc.meter'::regclass`,
@@ -678,7 +546,8 @@ describe('staging', () => {
           [dataset.key]: `K${index}`,
           state: `${round}`,
         }));
-        await load(lines(dataset, rows), { dataset, through: T0 + round * MINUTE });
+        const through = T0 + round * MINUTE;
+        await load(lines(dataset, rows), { dataset, through, foresee: false });
       }
     };
     await turn(0);
@@ -742,7 +611,7 @@ describe('a request to stop', () => {
 
   it('in the middle of a merge that waits for a lock ends the run as interrupted and frees the feed', async () => {
     const stop = new AbortController();
-    const blocker = await database.pool.connect();
+    const blocker = await loads.database.pool.connect();
     await blocker.query('begin');
     await blocker.query('lock table vcc.meter in exclusive mode');
     const run = load(lines(meters, [{ meter_code: 'M1' }]), {
@@ -766,10 +635,10 @@ describe('a request to stop', () => {
   });
 
   it('that comes as a run ends never hits the next run on its connection', async () => {
-    const id = feeds.get('meters')!;
+    const id = loads.feedOf(meters)!;
     for (let round = 0; round < 20; round += 1) {
       // Fresh pools: the cancellation has to wait for a connection, and so comes late.
-      const fresh = new Store(database.url, { runs: 1 });
+      const fresh = new Store(loads.database.url, { runs: 1 });
       const stop = new AbortController();
       const ending = (await fresh.feeds.claim(id, stop.signal))!;
       stop.abort();

@@ -5,7 +5,8 @@ import { MINUTE } from '../../src/core/china-time.ts';
 import { DATASET_NAMES, type DatasetName } from '../../src/core/dataset.ts';
 import { readHeader } from '../../src/core/table/header.ts';
 import { CATALOGUE, DATASETS } from '../../src/datasets/catalogue.ts';
-import { prepareStaging, stageRows } from '../../src/store/staging.ts';
+import { mergeRows } from '../../src/store/load-window.ts';
+import { sentRows } from '../../src/store/row-source.ts';
 import { catchUp } from '../../src/sync/catch-up.ts';
 import { eventually } from '../support/eventually.ts';
 import { startOwnPostgres } from '../support/own-postgres.ts';
@@ -176,7 +177,16 @@ describe('statements that a connection keeps prepared', () => {
     const client = new pg.Client({ connectionString: h.current.databaseUrl });
     await client.connect();
     const connection = client as unknown as pg.PoolClient;
-    await prepareStaging(connection);
+    const plan = {
+      runId: 1,
+      rows: 1,
+      ascending: true,
+      orgCode: 'org_code',
+      extractAt: null,
+      from: 0,
+      syncedThrough: 0,
+      force: true,
+    };
     for (const dataset of DATASETS) {
       const headers = dataset.columns.map(({ header }) => header);
       const optional = dataset.columns.filter(({ required }) => !required);
@@ -186,13 +196,17 @@ describe('statements that a connection keeps prepared', () => {
           dataset,
         );
         const values = dataset.columns.map(({ name }) => name);
-        const rows = [{ lineNo: 2, key: dataset.key, values, flags: null, extra: null }];
-        async function* batches() {
-          yield rows;
-        }
-        const staged = await stageRows(connection, dataset, header, batches());
-        await staged.arrival;
-        expect(staged.rows).toBe(1);
+        const row = {
+          lineNo: 2,
+          key: dataset.key,
+          orgCode: 'org_code',
+          values,
+          flags: null,
+          extra: null,
+        };
+        const source = sentRows(dataset, header, [row]);
+        const { updated, inserted } = await mergeRows(connection, dataset, header, plan, source);
+        expect(updated + inserted).toBe(1);
       }
     }
     const { rows } = await client.query('select name from pg_prepared_statements');

@@ -23,9 +23,10 @@ function check(fields: readonly string[], names = NAMES, accepted: string[] = []
 }
 
 /** A row with all that it can be asked for. */
-const taken = ({ lineNo, key, values, flags, extra, text }: Row): Row => ({
+const taken = ({ lineNo, key, orgCode, values, flags, extra, text }: Row): Row => ({
   lineNo,
   key,
+  orgCode,
   values,
   flags,
   extra,
@@ -44,7 +45,15 @@ function row(fields: readonly string[], names = NAMES): Row {
 
 describe('a record (P6)', () => {
   it('becomes a row in the order of the columns', () => {
-    const good = { lineNo: 7, key: '330100', values: GOOD, flags: null, extra: null, text: null };
+    const good = {
+      lineNo: 7,
+      key: '330100',
+      orgCode: 'WJ0105',
+      values: GOOD,
+      flags: null,
+      extra: null,
+      text: null,
+    };
     expect(row(GOOD)).toEqual(good);
     expect(row(GOOD.toReversed(), NAMES.toReversed()).values).toEqual(GOOD);
   });

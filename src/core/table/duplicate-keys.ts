@@ -12,13 +12,18 @@ const FEW_KEYS = 20_000;
 /** So many keys that may repeat are named; where there are more, they are not worth naming. */
 const MOST_NAMED = 1000;
 
+/** Keys that may stand more than once: all that do are among them. `many` is too many to tell. */
+export type Repeats = readonly string[] | 'many';
+
 /** Watches the keys of a table for such as stand more than once. */
 export interface RepeatWatch {
   see(key: string): void;
-  /** The keys that may have been seen twice, all that were among them; `many` is too many to tell. */
-  repeats(): readonly string[] | 'many';
+  /** Those that may have been seen twice. */
+  repeats(): Repeats;
   /** Whether no key so far was less than the one before it. */
   ascending(): boolean;
+  /** How many keys came first, each greater than the one before it. */
+  risen(): number;
 }
 
 /**
@@ -40,12 +45,15 @@ export function watchRepeats(): RepeatWatch {
   let last: string | null = null;
   /** Whether those from `first` to `last` are no longer remembered themselves. */
   let forgotten = false;
+  let risen = 0;
+  let rising = true;
   const name = (key: string) => {
     if (named.size <= MOST_NAMED) named.add(ownText(key));
   };
   const goOn = (key: string) => {
     first ??= key;
     last = key;
+    if (rising) risen += 1;
     if (forgotten) return;
     few.add(key);
     if (few.size < FEW_KEYS) return;
@@ -55,6 +63,7 @@ export function watchRepeats(): RepeatWatch {
   return {
     see(key) {
       if (ascending && (last === null || key > last)) return goOn(key);
+      rising = false;
       if (key === last) return name(key);
       ascending = false;
       if (forgotten && key >= first! && key <= last!) return name(key);
@@ -69,6 +78,7 @@ export function watchRepeats(): RepeatWatch {
     },
     repeats: () => (named.size > MOST_NAMED ? 'many' : [...named]),
     ascending: () => ascending,
+    risen: () => risen,
   };
 }
 

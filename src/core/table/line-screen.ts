@@ -76,13 +76,17 @@ export class LineScreen {
     return rest.length === 0 ? '' : this.#decodeLine(rest, rest);
   }
 
+  /** Whether it has taken out a line that nobody has asked for yet. */
+  hasTakenOut(): boolean {
+    return this.#screened.size > 0;
+  }
+
   /**
    * The first line that was taken out where these fields stand, if one was; answers once.
    *
    * @throws RetryableError `MALFORMED_TABLE` if they hold more such lines than may be kept
    */
   takenOut(fields: readonly string[]): Screened | null {
-    if (this.#screened.size === 0) return null;
     let first: Screened | null = null;
     let kept = 0;
     for (const field of fields) {

@@ -46,6 +46,7 @@ export type SeenReject = Pick<Reject, 'hash' | 'lineNo' | 'reason'>;
 export interface Row {
   readonly lineNo: number;
   readonly key: string;
+  readonly orgCode: string;
   /** Values in the order of the dataset's columns; an empty field is null. It may be found anew each time. */
   readonly values: readonly (string | null)[];
   /** Values that the document does not allow, as `column:what`; null if none. */
@@ -114,25 +115,26 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
     const found = values.flatMap((value, index) => finders[index]!.find(value) ?? []);
     const flags = absent.length + found.length === 0 ? null : [...absent, ...found];
     const extra = unknown.length === 0 ? null : extraOf(unknown, record);
-    return { lineNo, key, values, flags, extra, text };
+    return { lineNo, key, orgCode: org, values, flags, extra, text };
   };
 
+  const byFields: RowCheck['line'] = (text, lineNo) => judge(text.split('|'), lineNo, text);
+
   const line: RowCheck['line'] = (text, lineNo) => {
-    const byFields = () => judge(text.split('|'), lineNo, text);
-    if (!isOwn) return byFields();
+    if (!isOwn) return byFields(text, lineNo);
     let key = '';
     let flags: string[] | null = null;
     let start = 0;
     for (let index = 0; index <= last; index++) {
       const bar = text.indexOf('|', start);
       // Whatever is wrong with the line: its fields tell.
-      if (bar < 0 !== (index === last)) return byFields();
+      if (bar < 0 !== (index === last)) return byFields(text, lineNo);
       const end = index === last ? text.length : bar;
       if (index === keyIndex) {
-        if (end === start) return byFields();
+        if (end === start) return byFields(text, lineNo);
         key = text.slice(start, end);
       } else if (index === orgIndex) {
-        if (text.slice(start, end) !== orgCode) return byFields();
+        if (text.slice(start, end) !== orgCode) return byFields(text, lineNo);
       }
       const finder = finders[index]!;
       if (finder.mayFind(end - start)) {
@@ -141,7 +143,7 @@ export function rowCheck({ dataset, header, orgCode, acceptOrg }: RowRules): Row
       }
       start = end + 1;
     }
-    return new LineRow(lineNo, key, flags, text);
+    return new LineRow(lineNo, key, orgCode, flags, text);
   };
 
   return { fields: (record, lineNo) => judge(record, lineNo, null), line };
@@ -152,12 +154,20 @@ class LineRow implements Row {
   readonly extra = null;
   readonly lineNo: number;
   readonly key: string;
+  readonly orgCode: string;
   readonly flags: readonly string[] | null;
   readonly text: string;
 
-  constructor(lineNo: number, key: string, flags: readonly string[] | null, text: string) {
+  constructor(
+    lineNo: number,
+    key: string,
+    orgCode: string,
+    flags: readonly string[] | null,
+    text: string,
+  ) {
     this.lineNo = lineNo;
     this.key = key;
+    this.orgCode = orgCode;
     this.flags = flags;
     this.text = text;
   }

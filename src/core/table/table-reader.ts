@@ -177,8 +177,10 @@ function sortRecord(
   check: RowCheck,
   screen: LineScreen,
 ): Row | Reject {
-  const screened = screen.takenOut(record.text === null ? record.fields : [record.text]);
-  if (screened) return { ...screened, lineNo, rowKey: null };
+  if (screen.hasTakenOut()) {
+    const screened = screen.takenOut(record.text === null ? record.fields : [record.text]);
+    if (screened) return { ...screened, lineNo, rowKey: null };
+  }
   const result =
     record.plain && record.text !== null
       ? check.line(record.text, lineNo)

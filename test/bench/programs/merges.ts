@@ -6,9 +6,11 @@ import type { Header } from '../../../src/core/table/header.ts';
 import type { Row } from '../../../src/core/table/row.ts';
 import { readTable } from '../../../src/core/table/table-reader.ts';
 import { addresses } from '../../../src/datasets/addresses.ts';
-import { mergeStaged, PLAN_FOR_FEW, planFor } from '../../../src/store/load-window.ts';
+import { mergeRows, PLAN_FOR_FEW, planFor } from '../../../src/store/load-window.ts';
 import { openPool, RUN_CONNECTIONS, setPipeline } from '../../../src/store/pool.ts';
-import { FEW_ROWS, prepareStaging, stageRows } from '../../../src/store/staging.ts';
+import { sentRows } from '../../../src/store/row-source.ts';
+import { stageHeld, stageRows } from '../../../src/store/stage-rows.ts';
+import { FEW_ROWS, prepareStaging } from '../../../src/store/staging.ts';
 import { tableOptions } from '../../support/table-options.ts';
 import { FRESH_STAGING } from '../fresh-staging.ts';
 import { serveTasks } from '../program.ts';
@@ -76,21 +78,26 @@ async function merge(
   from: number,
 ): Promise<void> {
   // What follows need not wait for them: it is refused where they fail.
-  const begun = [client.query(`begin; ${PLAN_FOR_FEW}`)];
+  const begun: Promise<unknown>[] = [client.query(`begin; ${PLAN_FOR_FEW}`)];
   if (freshStaging) begun.push(client.query(FRESH_STAGING));
   // A COPY must have the connection to itself.
   if (rows.length > FEW_ROWS) await Promise.all(begun);
-  const staged = await stageRows(client, addresses, header, atOnce(rows));
-  await planFor(client, addresses, staged.rows);
-  await mergeStaged(client, addresses, header, {
+  const { held, ascending } = await stageRows(client, addresses, header, atOnce(rows));
+  // The table that is made anew holds few rows too.
+  const isStaged = held === null || freshStaging;
+  if (held && isStaged) begun.push(stageHeld(client, addresses, header, held));
+  await planFor(client, addresses, rows.length);
+  const plan = {
     runId: from,
-    rows: staged.rows,
-    ascending: staged.ascending,
+    rows: rows.length,
+    ascending,
     orgCode: ORG,
     extractAt: null,
     from,
     syncedThrough: from + MINUTE,
     force: false,
-  });
-  await Promise.all([...begun, staged.arrival, client.query('commit')]);
+  };
+  const source = isStaged ? undefined : sentRows(addresses, header, rows);
+  await mergeRows(client, addresses, header, plan, source);
+  await Promise.all([...begun, client.query('commit')]);
 }
