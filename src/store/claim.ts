@@ -168,8 +168,10 @@ export class PostgresClaim implements FeedClaim {
 
   /** How first rows may go straight to their place; null if they may not. */
   #straightPlan(merging: MergeOptions | null): StraightPlan | null {
-    const { orgCode, extractAt } = this.feed;
+    const { orgCode, extractAt, consecutiveFailures } = this.feed;
     if (merging === null || absentSince(extractAt, merging) !== null) return null;
+    // What fails leaves its rows behind until the next vacuum: not each time.
+    if (consecutiveFailures > 0) return null;
     return { orgCode, runId: this.#runId!, syncedThrough: merging.syncedThrough };
   }
 

@@ -7,6 +7,7 @@ import { type Duplicates, NO_DUPLICATES, removeDuplicates } from './duplicates.t
 import { type MergePlan, mergeRows, type Outcome, planFor } from './load-window.ts';
 import { sentRows } from './row-source.ts';
 import { type Staged, stageHeld, stageRows } from './stage-rows.ts';
+import { MANY_ROWS, STAGING } from './staging.ts';
 import { pullBack, type StraightPlan } from './straight.ts';
 
 /** A table's rows on their way: held, staged, or straight in their place; no two have the same key. */
@@ -32,8 +33,11 @@ export async function takeIn(
 ): Promise<Intake> {
   const staged = await stageRows(client, dataset, header, batches, straight);
   const { repeats, straight: gone } = staged;
+  const back = gone ? await pullBack(client, dataset, straight!, gone, repeats) : 0;
   await planFor(client, dataset, staged.rows + (gone?.rows ?? 0));
-  const back = gone ? await pullBack(client, dataset, straight!.orgCode, gone, repeats) : 0;
+  // To tell how wide the rows are and that their keys differ, a few thousand of them are enough.
+  const analyse = `set local default_statistics_target = 10; analyze ${STAGING}`;
+  if (staged.rows + back >= MANY_ROWS) await client.query(analyse);
   const intake = { header, staged, back, out: NO_DUPLICATES };
   if (repeats.length === 0) return intake;
   const all = await stageAll(client, dataset, intake);
@@ -62,7 +66,7 @@ export async function mergeIntake(
   const { held, straight, ascending } = staged;
   const rows = staged.rows + back - out.duplicate;
   const source = held ? sentRows(dataset, header, held) : undefined;
-  const own = { ...plan, rows, ascending };
+  const own = { ...plan, rows, ascending: ascending && back === 0 };
   const { inserted, ...counts } = await mergeRows(client, dataset, header, own, source);
   return { ...counts, inserted: inserted + (straight?.rows ?? 0) - back };
 }

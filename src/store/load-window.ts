@@ -108,7 +108,7 @@ export interface MergePlan extends MergeOptions {
   readonly runId: number;
   /** How many there are, of which no two have the same key. */
   readonly rows: number;
-  /** Whether they lie there in the order of their keys. */
+  /** Whether they come in the order of their keys. */
   readonly ascending: boolean;
   readonly orgCode: string;
   /** Time of the newest full extract that told absent what it lacked of the organisation; null without one. */
@@ -146,9 +146,10 @@ export async function mergeRows(
   const { rows } = plan;
   if (rows === 0) return { inserted: 0, updated: 0, unchanged: 0, stale: 0 };
   const parts = clauses(dataset, header, rows);
-  // Headers that lack a column are rare and each makes another statement: those are not kept.
-  const name = `merge ${source.values.length} ${dataset.name}`;
-  const prepared = header.absent.length === 0 ? { name } : {};
+  // Headers that lack a column are rare and each makes another statement: those are not kept. Nor are those
+  // for few that were staged: they may have been planned for many.
+  const keeps = header.absent.length === 0 && source.values.length > 0;
+  const prepared = keeps ? { name: `merge ${dataset.name}` } : {};
   const written =
     rows <= FEW_ROWS
       ? await mergeAtOnce(client, parts, plan, source, prepared)
@@ -180,7 +181,8 @@ async function mergeAtOnce(
       select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced,
         (select count(*) from added) as inserted
       from written`;
-  const values = [...updateValues(plan), ...insertValues(plan).slice(2), ...source.values];
+  const own = [...bookkeeping(plan), ...forKnown(plan), ...forNew(plan)];
+  const values = [...own, ...source.values];
   return (await client.query<Written>({ ...prepared, text, values })).rows[0]!;
 }
 
@@ -197,19 +199,19 @@ async function mergeInSteps(
     `with written as (${update})
       select count(*) filter (where differed) as updated, count(*) filter (where not differed) as advanced
       from written`,
-    [...updateValues(plan), ...source.values],
+    [...bookkeeping(plan), ...forKnown(plan), ...source.values],
   );
   const { updated, advanced } = rows[0]!;
   if (updated + advanced === plan.rows) return { updated, advanced, inserted: 0 };
   // The index of the keys is filled page by page then, and not all over.
   const order = plan.rows < MANY_ROWS || plan.ascending ? '' : `order by s.${dataset.key}`;
   const insert = insertNew(parts, source.select(5), { orgCode: '$3', absentSince: '$4' });
-  const values = [...insertValues(plan), ...source.values];
+  const values = [...bookkeeping(plan), ...forNew(plan), ...source.values];
   const { rowCount } = await client.query(`${insert} ${order}`, values);
   return { updated, advanced, inserted: rowCount ?? 0 };
 }
 
-/** A statement that writes what is known already and may be written; `updateValues` are its parameters. */
+/** A statement that writes what is known already and may be written, by `bookkeeping` and `forKnown`. */
 function updateKnown(
   { target, match, differs, content }: Clauses,
   staged: string,
@@ -227,14 +229,7 @@ function updateKnown(
     returning t.run_id = $2 as differed`;
 }
 
-const updateValues = ({ syncedThrough, runId, force, from }: MergePlan) => [
-  toTimestamp(syncedThrough),
-  runId,
-  force,
-  toTimestamp(from),
-];
-
-/** A statement that inserts what is new; its parameters are the first two of `updateValues` and two more. */
+/** A statement that inserts what is new, by `bookkeeping` and `forNew`. */
 function insertNew(
   { target, match, columns }: Clauses,
   staged: string,
@@ -247,9 +242,14 @@ function insertNew(
     where not exists (select from ${target} t where ${match})`;
 }
 
-function insertValues({ syncedThrough, runId, orgCode, extractAt, ...options }: MergePlan) {
-  const since = absentSince(extractAt, { syncedThrough, ...options });
-  return [toTimestamp(syncedThrough), runId, orgCode, since === null ? null : toTimestamp(since)];
+/** Parameters $1 and $2 of both. */
+const bookkeeping = ({ syncedThrough, runId }: MergePlan) => [toTimestamp(syncedThrough), runId];
+
+const forKnown = ({ force, from }: MergePlan) => [force, toTimestamp(from)];
+
+function forNew({ orgCode, extractAt, ...options }: MergePlan) {
+  const since = absentSince(extractAt, options);
+  return [orgCode, since === null ? null : toTimestamp(since)];
 }
 
 /**

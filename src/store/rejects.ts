@@ -125,17 +125,21 @@ export async function resolveRejects(
   });
   if (rows.length === 0) return;
   await stage();
-  const elsewhere = straight
-    ? `or exists (select from vcc.${straight.dataset.table} t
-        where t.${straight.dataset.key} = j.row_key and t.org_code = $4 and t.run_id = $2)`
-    : '';
   // Neither planned for few rows nor by a plan that was kept: there may be many on either side.
   await client.query('set local enable_hashjoin to default');
-  await client.query(
-    `update vcc.reject j set resolved_at = now(), resolved_by_run = $2
-      where j.feed_id = $1 and j.resolved_at is null and j.row_key is not null
-        and j.reason <> 'other_org' and j.window_to <= $3
-        and (exists (select from ${STAGING} s where s.row_key = j.row_key) ${elsewhere})`,
-    [feedId, runId, toTimestamp(windowTo), ...(straight ? [straight.orgCode] : [])],
+  const resolve = (arrived: string, values: readonly unknown[] = []) =>
+    client.query(
+      `update vcc.reject j set resolved_at = now(), resolved_by_run = $2
+        where j.feed_id = $1 and j.resolved_at is null and j.row_key is not null
+          and j.reason <> 'other_org' and j.window_to <= $3 and exists (${arrived})`,
+      [feedId, runId, toTimestamp(windowTo), ...values],
+    );
+  await resolve(`select from ${STAGING} s where s.row_key = j.row_key`);
+  if (straight === null) return;
+  const { dataset, orgCode } = straight;
+  await resolve(
+    `select from vcc.${dataset.table} t
+      where t.${dataset.key} = j.row_key and t.org_code = $4 and t.run_id = $2`,
+    [orgCode],
   );
 }

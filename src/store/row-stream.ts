@@ -7,11 +7,10 @@ export interface RowStream {
   next(): Promise<readonly Row[] | null>;
   /** Gives rows back: they come next. */
   putBack(rows: readonly Row[]): void;
-  /**
-   * What `write` makes of the rows, in UTF-8, up to those that it does not take: they stay. Who does not
-   * read on ends the download too.
-   */
+  /** What `write` makes of the rows, in UTF-8, up to those that it does not take: they stay. */
   texts(write: (rows: readonly Row[]) => Written): AsyncGenerator<Buffer>;
+  /** Ends the download, though there may be more. */
+  end(): Promise<void>;
 }
 
 /** Text of the first rows of some. */
@@ -50,21 +49,16 @@ export function rowStream(
       back = rows;
     },
     async *texts(write) {
-      let isOver = false;
-      try {
-        for (let rows = await next(); rows !== null; rows = await next()) {
-          const { text, taken } = write(rows);
-          if (taken > 0) yield encode(text);
-          if (taken < rows.length) {
-            back = rows.slice(taken);
-            break;
-          }
-        }
-        isOver = true;
-      } finally {
-        // A COPY that fails must end the download too.
-        if (!isOver) await iterator.return?.();
+      for (let rows = await next(); rows !== null; rows = await next()) {
+        const { text, taken } = write(rows);
+        if (taken > 0) yield encode(text);
+        if (taken === rows.length) continue;
+        back = rows.slice(taken);
+        return;
       }
+    },
+    async end() {
+      await iterator.return?.();
     },
   };
 }

@@ -6,7 +6,7 @@ import type { Row } from '../core/table/row.ts';
 import { type CopyLayout, copyInto, copyLayout, lineWriter } from './copy.ts';
 import { sentRows } from './row-source.ts';
 import { type RowStream, rowStream } from './row-stream.ts';
-import { FEW_ROWS, MANY_ROWS, STAGING, stagedColumn } from './staging.ts';
+import { FEW_ROWS, STAGING, stagedColumn } from './staging.ts';
 import { copyStraight, type StraightPlan, type StraightRows } from './straight.ts';
 
 /** What has become of a table's rows. */
@@ -52,21 +52,23 @@ export async function stageRows(
     repeats: watch.repeats(),
     ascending: watch.ascending(),
   });
-  const head: Row[] = [];
-  while (head.length <= FEW_ROWS) {
-    const next = await stream.next();
-    if (next === null) return seen(head, head.length);
-    for (const row of next) head.push(row);
+  try {
+    const head: Row[] = [];
+    while (head.length <= FEW_ROWS) {
+      const next = await stream.next();
+      if (next === null) return seen(head, head.length);
+      for (const row of next) head.push(row);
+    }
+    stream.putBack(head);
+    const layout = copyLayout(dataset, header);
+    const gone =
+      straight && (await copyStraight(client, dataset, layout, { stream, watch }, straight));
+    return seen(null, await copyStaged(client, dataset, layout, stream), gone);
+  } catch (error) {
+    // What can not be stored need not be downloaded; nor is its end to be waited for.
+    stream.end().catch(() => {});
+    throw error;
   }
-  stream.putBack(head);
-  const layout = copyLayout(dataset, header);
-  const gone =
-    straight && (await copyStraight(client, dataset, layout, { stream, watch }, straight));
-  const rows = await copyStaged(client, dataset, layout, stream);
-  // To tell how wide the rows are and that their keys differ, a few thousand of them are enough.
-  const analyse = `set local default_statistics_target = 10; analyze ${STAGING}`;
-  if (rows >= MANY_ROWS) await client.query(analyse);
-  return seen(null, rows, gone);
 }
 
 async function copyStaged(

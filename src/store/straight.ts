@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { Dataset } from '../core/dataset.ts';
+import { RetryableError } from '../core/errors.ts';
 import type { Repeats, RepeatWatch } from '../core/table/duplicate-keys.ts';
 import type { Row } from '../core/table/row.ts';
 import { type CopyLayout, copyInto, lineWriter } from './copy.ts';
@@ -33,8 +34,8 @@ export interface StraightRows {
 /** So many lines may be missing between rows that go straight; more are not remembered. */
 const MOST_GAPS = 10_000;
 
-/** Beyond Latin letters, the order of code units may not be Postgres's, by bytes of UTF-8. */
-const BEYOND_LATIN = /[^\0-\xff]/;
+/** Among these, the order of code units is not that of bytes in UTF-8, by which Postgres sorts. */
+const SORTED_OTHERWISE = /[\ud800-\uffff]/;
 
 /** Counts the rows that may go straight; `take` answers whether the next one may, and is asked until one may not. */
 function straightHead(
@@ -47,8 +48,8 @@ function straightHead(
   let lastLine = 0;
   return {
     take(row) {
-      if (row.orgCode !== orgCode || rows >= watch.risen() || BEYOND_LATIN.test(row.key))
-        return false;
+      if (row.orgCode !== orgCode || rows >= watch.risen()) return false;
+      if (SORTED_OTHERWISE.test(row.key) || row.lineNo <= lastLine) return false;
       if (rows === 0) firstLine = row.lineNo;
       else if (gaps.length + row.lineNo - lastLine > MOST_GAPS) return false;
       else for (let line = lastLine + 1; line < row.lineNo; line += 1) gaps.push(line);
@@ -64,7 +65,8 @@ function straightHead(
  * Copies the first rows of a stream straight into the dataset's table, if the organisation has none there;
  * what is not taken stays in the stream. Null if none was.
  *
- * Call it under the lock of the organisation's feed: nobody else inserts its rows then.
+ * Call it under the lock of the organisation's feed: hardly anybody else inserts its rows then, and whoever
+ * inserts the same fails, or makes this fail.
  */
 export async function copyStraight(
   client: PoolClient,
@@ -96,15 +98,17 @@ export async function copyStraight(
 }
 
 /**
- * Stages the rows that went straight and whose keys may have come again, as if they never had; answers how
- * many.
+ * Stages the rows of a run that went straight and whose keys may have come again, as if they never had;
+ * answers how many.
  *
  * Their line is found by their place: it is the same among keys and lines.
+ *
+ * @throws RetryableError `DATABASE_BUSY` if they are not all there
  */
 export async function pullBack(
   client: PoolClient,
   dataset: Dataset,
-  orgCode: string,
+  { orgCode, runId }: StraightPlan,
   { rows, firstLine, gaps }: StraightRows,
   repeats: Repeats,
 ): Promise<number> {
@@ -112,20 +116,32 @@ export async function pullBack(
   const { table, key, columns } = dataset;
   const names = [...columns.map(({ name }) => name), 'flags', 'extra'];
   const named = repeats === 'many' ? [] : [repeats];
-  const { rowCount } = await client.query(
+  const straight = `vcc.${table} where org_code = $1 and run_id = $5`;
+  // An organisation that is new is in no statistics: a nested loop would look like the best plan, and not end.
+  await client.query(`set local enable_nestloop = off; set local enable_seqscan to default;
+    set local enable_hashjoin to default; set local enable_mergejoin to default`);
+  const { rows: counted } = await client.query<{ back: number; staged: number; placed: number }>(
     `with placed as (
-        select ${key}, row_number() over (order by ${key}) as place from vcc.${table} where org_code = $1
+        select ${key}, row_number() over (order by ${key}) as place from ${straight}
       ), lines as (
         select line_no, row_number() over (order by line_no) as place
         from generate_series($2::bigint, $3::bigint) as line_no
         where not exists (select from unnest($4::bigint[]) as gap where gap = line_no)
       ), back as (
-        delete from vcc.${table} where org_code = $1 ${named.map(() => `and ${key} = any ($5)`).join('')}
-        returning *
+        delete from ${straight} ${named.map(() => `and ${key} = any ($6)`).join('')} returning *
+      ), staged as (
+        insert into ${STAGING} (line_no, ${names.map((name) => stagedColumn(dataset, name)).join(', ')})
+        select line_no, ${names.join(', ')} from back join placed using (${key}) join lines using (place)
+        returning 1
       )
-      insert into ${STAGING} (line_no, ${names.map((name) => stagedColumn(dataset, name)).join(', ')})
-      select line_no, ${names.join(', ')} from back join placed using (${key}) join lines using (place)`,
-    [orgCode, firstLine, firstLine + rows + gaps.length - 1, [...gaps], ...named],
+      select (select count(*) from back) as back, (select count(*) from staged) as staged,
+        (select count(*) from placed) as placed`,
+    [orgCode, firstLine, firstLine + rows + gaps.length - 1, [...gaps], runId, ...named],
   );
-  return rowCount ?? 0;
+  await client.query('set local enable_nestloop to default');
+  const { back, staged, placed } = counted[0]!;
+  if (placed !== rows || staged !== back) {
+    throw new RetryableError('DATABASE_BUSY', 'rows of this organisation changed during the load');
+  }
+  return back;
 }

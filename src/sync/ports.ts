@@ -140,10 +140,10 @@ export interface FeedStaging {
   /** Aborts when the caller stops, or when the connection is lost; its reason is a `SyncError`. */
   readonly signal: AbortSignal;
   /**
-   * Takes the rows in, beside the tables; duplicates are taken out.
+   * Takes the rows in; duplicates are taken out.
    *
-   * @param merging how a run will merge them, if nothing else is asked of them before: rows of an
-   *   organisation that has none yet may go straight to their place then
+   * @param merging how a run will merge them, if nothing else is ever asked of them: rows of an organisation
+   *   that has none yet may go straight to their place then
    */
   stage(
     header: Header,

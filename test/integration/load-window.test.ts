@@ -531,6 +531,23 @@ describe('rows that come unchanged under a newer window', () => {
 });
 
 describe('staging', () => {
+  it.each([20, 600])('serves a merge of %i rows after a question', async (count) => {
+    const rows = lines(
+      meters,
+      Array.from({ length: count }, (_, index) => ({ meter_code: `M${index}` })),
+    );
+    const claim = await claimFor(meters, T0);
+    const options = { from: T0 - MINUTE, syncedThrough: T0, force: false };
+    await claim.stage(headerOf(meters), batches(rows));
+    const staged = await claim.staged(['M3', 'other']);
+    const foreseen = await claim.classify(options);
+    const merged = await claim.merge(options);
+    await claim.release();
+    expect(staged).toEqual(new Set(['M3']));
+    expect(foreseen.counts.inserted).toBe(count);
+    expect(merged).toEqual(foreseen);
+  });
+
   it('takes one table a connection, however many datasets and runs there are', async () => {
     const sizes = async () => {
       const [found] = await query<{ tables: number; entries: number }>(

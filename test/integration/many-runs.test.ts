@@ -205,8 +205,8 @@ describe('statements that a connection keeps prepared', () => {
           extra: null,
         };
         const source = sentRows(dataset, header, [row]);
-        const { updated, inserted } = await mergeRows(connection, dataset, header, plan, source);
-        expect(updated + inserted).toBe(1);
+        const done = await mergeRows(connection, dataset, header, plan, source);
+        expect(done.inserted + done.updated + done.unchanged).toBe(1);
       }
     }
     const { rows } = await client.query('select name from pg_prepared_statements');

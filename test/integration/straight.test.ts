@@ -1,6 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { PoolClient } from 'pg';
-import pg from 'pg';
+import pg, { type PoolClient } from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MINUTE } from '../../src/core/china-time.ts';
 import type { Row } from '../../src/core/table/row.ts';
@@ -86,7 +86,6 @@ describe('rows of an organisation that has none yet', () => {
 
   it('are seen by nobody before the commit, and gone if there is none', async () => {
     const claim = await loads.claimFor(meters, T0);
-    onTestFinished(() => claim.release());
     const options = { from: T0 - MINUTE, syncedThrough: T0, force: false };
     await claim.stage(header, batches(many()), options);
     expect(await stored(meters)).toEqual(new Map());
@@ -155,7 +154,62 @@ describe('rows of an organisation that has none yet', () => {
   });
 });
 
+describe('a COPY straight into a table that fails', () => {
+  const refused = (row: Row): Row => ({
+    ...row,
+    values: row.values.map((v) => v && `${v}\0`),
+    text: null,
+  });
+
+  it('ends the download, though its rows had stopped before', async () => {
+    const rows = many(551);
+    let ended = false;
+    async function* endless(): AsyncGenerator<readonly Row[]> {
+      try {
+        // The last one ends what goes straight.
+        yield [...rows.slice(0, 549), refused(rows[549]!), rows[0]!];
+        for (;;) {
+          await setImmediate();
+          yield [rows[0]!];
+        }
+      } finally {
+        ended = true;
+      }
+    }
+    await expect(load(endless(), { dataset: meters })).rejects.toMatchObject({
+      message: expect.stringContaining('22021'),
+    });
+    await eventually(async () => expect(ended).toBe(true));
+    expect(await stored(meters)).toEqual(new Map());
+  });
+
+  it('is not tried again before a run has succeeded', async () => {
+    await query(`update vcc.feed set consecutive_failures = 1 where dataset = 'meters'`);
+    const claim = await loads.claimFor(meters, T0);
+    const options = { from: T0 - MINUTE, syncedThrough: T0, force: false };
+    await claim.stage(header, batches(many()), options);
+    const staged = await claim.staged([keyOf(0), keyOf(300), 'other']);
+    await claim.release();
+    expect(staged.size).toBe(2);
+  });
+});
+
 describe('a key that comes again after it went straight', () => {
+  it('is found among those of its own organisation, whoever else has it', async () => {
+    await query(`insert into vcc.meter (meter_code, org_code, synced_through, run_id)
+      select 'M' || lpad(n::text, 6, '0'), 'OTHER', now(), 1 from generate_series(0, 3000) n`);
+    await query('analyze vcc.meter');
+    const rows = many(700);
+    const again = rows.slice(300, 310).map((row) => ({ ...row, lineNo: row.lineNo + 5_000 }));
+    const { counts } = await load([...rows, ...again], { dataset: meters });
+    expect(counts).toMatchObject({ inserted: 700, duplicate: 10 });
+    const held = await query('select org_code, count(*) from vcc.meter group by 1 order by 1');
+    expect(held).toEqual([
+      { org_code: 'OTHER', count: 3001 },
+      { org_code: ORG, count: 700 },
+    ]);
+  });
+
   it('is stored by its later line, and the earlier one is kept with its line number', async () => {
     const rows = many(700).filter(({ lineNo }) => lineNo !== 100 && lineNo % 7 !== 0);
     const again = lines(meters, [{ meter_code: keyOf(550), location: 'again' }], 9_000);

@@ -25,6 +25,18 @@ function heapAfterCollection(): number {
 }
 
 describe('a watch for repeated keys', () => {
+  it.each<[number, string[]]>([
+    [0, []],
+    [3, ['a', 'b', 'c']],
+    [2, ['a', 'b', 'b', 'c']],
+    [2, ['a', 'c', 'b', 'd']],
+    [1, ['b', 'a', 'c', 'd', 'e']],
+  ])('tells that %i keys came first, each greater than the one before: %j', (risen, keys) => {
+    const watch = watchRepeats();
+    for (const key of keys) watch.see(key);
+    expect(watch.risen()).toBe(risen);
+  });
+
   it('names just those that repeat, while they are few', () => {
     const keys = fc.array(fc.string({ unit: 'binary', maxLength: 3 }), { maxLength: 40 });
     fc.assert(

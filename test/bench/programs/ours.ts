@@ -74,9 +74,9 @@ function withFreshStaging({ store, sync }: World, databaseUrl: string): SyncWorl
         const claim = await PostgresClaim.take(client, feedId, signal, surroundings);
         if (!claim) return null;
         const stage = claim.stage.bind(claim);
-        claim.stage = async (header, rows) => {
+        claim.stage = async (header, rows, merging) => {
           await client.query(FRESH_STAGING);
-          await stage(header, rows);
+          await stage(header, rows, merging);
           // Few rows are put there for whoever asks.
           await claim.staged([]);
         };
