@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { symlink, truncate } from 'node:fs/promises';
 import pg from 'pg';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
 import { startEmbeddedPostgres } from '../../src/cli/embedded-postgres.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { forgetQueue } from './database.ts';
 import { databaseUrl } from './database-names.ts';
+import { eventually } from './eventually.ts';
 
 /** A Postgres server of a test's own, with a migrated database, that can be made to refuse work. */
 export interface OwnPostgres {
@@ -58,7 +59,7 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
         await admin.query(`alter system set default_transaction_read_only = ${on}`);
         await admin.query('select pg_reload_conf()');
       }),
-    takeConnections: () => administer(url, (admin) => takeConnections(admin, takerUrl)),
+    takeConnections: () => takeConnections(url, takerUrl),
     fillDisk: (tables) => administer(url, (admin) => fillDisk(admin, url, tables)),
     async drop() {
       await server.stop();
@@ -77,7 +78,10 @@ async function administer<T>(url: string, work: (admin: pg.Client) => Promise<T>
   }
 }
 
-async function takeConnections(admin: pg.Client, takerUrl: string): Promise<() => Promise<void>> {
+async function takeConnections(url: string, takerUrl: string): Promise<() => Promise<void>> {
+  // Kept to the end: its place would be the owner's else.
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
   // Kept out meanwhile: else the owner's reconnections and ours would race for every place.
   await admin.query('alter role owner connection limit 0');
   await admin.query(
@@ -96,9 +100,17 @@ async function takeConnections(admin: pg.Client, takerUrl: string): Promise<() =
       return false;
     }
   };
+  // Nor must an idle one of the test's own end later, and leave a place to the owner.
+  await eventually(async () => {
+    const { rowCount } = await admin.query(
+      `select from pg_stat_activity where backend_type = 'client backend'
+        and usename <> 'taker' and pid <> pg_backend_pid()`,
+    );
+    expect(rowCount).toBe(0);
+  });
   while (await take());
   await admin.query('alter role owner connection limit -1');
-  return async () => void (await Promise.all(taken.map((client) => client.end())));
+  return async () => void (await Promise.all([admin, ...taken].map((client) => client.end())));
 }
 
 /**
