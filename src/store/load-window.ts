@@ -59,14 +59,17 @@ export function clauses(dataset: Dataset, header: Header, rows = Infinity): Clau
 export const PLAN_FOR_FEW = `set local enable_seqscan = off; set local enable_hashjoin = off;
   set local enable_mergejoin = off; set local random_page_cost = 1.1`;
 
+/** Leaves the rest of such a transaction to the planner. */
+export const PLAN_BY_COST = `set local enable_seqscan to default; set local enable_hashjoin to default;
+  set local enable_mergejoin to default`;
+
 /**
  * Leaves more than a few rows to the planner. Many get memory to be joined in, and no nested loop over a
  * table that is all but empty when it is planned, and grows while it is filled.
  */
 export async function planFor(client: PoolClient, dataset: Dataset, rows: number): Promise<void> {
   if (rows <= FEW_ROWS) return;
-  await client.query(`set local enable_seqscan to default; set local enable_hashjoin to default;
-    set local enable_mergejoin to default`);
+  await client.query(PLAN_BY_COST);
   if (rows < MANY_ROWS) return;
   await client.query(
     `select set_config('work_mem', $1, true),

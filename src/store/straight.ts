@@ -4,6 +4,7 @@ import { RetryableError } from '../core/errors.ts';
 import type { Repeats, RepeatWatch } from '../core/table/duplicate-keys.ts';
 import type { Row } from '../core/table/row.ts';
 import { type CopyLayout, copyInto, lineWriter } from './copy.ts';
+import { PLAN_BY_COST } from './load-window.ts';
 import type { RowStream } from './row-stream.ts';
 import { STAGING, stagedColumn } from './staging.ts';
 import { toTimestamp } from './time.ts';
@@ -118,8 +119,7 @@ export async function pullBack(
   const named = repeats === 'many' ? [] : [repeats];
   const straight = `vcc.${table} where org_code = $1 and run_id = $5`;
   // An organisation that is new is in no statistics: a nested loop would look like the best plan, and not end.
-  await client.query(`set local enable_nestloop = off; set local enable_seqscan to default;
-    set local enable_hashjoin to default; set local enable_mergejoin to default`);
+  await client.query(`${PLAN_BY_COST}; set local enable_nestloop = off`);
   const { rows: counted } = await client.query<{ back: number; staged: number; placed: number }>(
     `with placed as (
         select ${key}, row_number() over (order by ${key}) as place from ${straight}
